@@ -1,0 +1,307 @@
+"""Owns writing to a store for many threads: what waits, who is told, and going on when the disk refuses.
+
+`append` hands frames to the `writer`, in order. Where the disk refuses, the log is in trouble: frames gather in
+the writer's backlog, nobody waits for them, and the disk is tried again from time to time. Syncing and trying
+again happen in `_flush`, on the thread of `sync.Syncer` or on that of whoever calls `sync` or `close`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from parslish.errors import InternalError, StoreError, StoreFull, UsageError, near
+from parslish.secret import Keys
+from parslish.store import bodies, folder, frame
+from parslish.store.disk import OS_DISK, Disk
+from parslish.store.frame import Type
+from parslish.store.pending import Entry
+from parslish.store.sync import MODES, Syncer
+from parslish.store.writer import Writer
+
+BACKLOG_BYTES: Final = 256 << 20
+RETRY_S: Final = 30.0
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Log:
+    """Appends frames to a store's folder, for any number of threads; each process writes its own segments.
+
+    Args:
+        path: the store's folder; made if need be. No file is made before the first append.
+        keys: whose first key signs.
+        run_number: the run that the frames belong to; among results for one key, the highest wins.
+        sync: "always": fsync at once, grouped · "batch": within 200 ms, 64 frames or 8 MiB · "manual": in
+            `sync()` and `close()`, and early when 64 MiB wait.
+        on_trouble: called when the disk refuses, once until it works again.
+        on_recovery: called then.
+        retry_s: how often, at most, a disk that refused is tried again.
+        backlog_bytes: how much is held in memory meanwhile; beyond it the newest frames are dropped.
+        shared: accept a folder that others can write to.
+
+    Raises:
+        UsageError: there is no such sync mode.
+        StoreError: the folder cannot be made, or others could write to it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keys: Keys,
+        run_number: int = 0,
+        sync: str = "batch",
+        disk: Disk = OS_DISK,
+        on_trouble: Callable[[StoreError], None] | None = None,
+        on_recovery: Callable[[], None] | None = None,
+        retry_s: float = RETRY_S,
+        backlog_bytes: int = BACKLOG_BYTES,
+        shared: bool = False,
+    ) -> None:
+        if sync not in MODES:
+            raise UsageError(f"sync is one of {', '.join(MODES)}, not {sync!r}{near(sync, MODES)}")
+        self.folder = Path(path)
+        self._mode = MODES[sync]
+        self._on_trouble, self._on_recovery = on_trouble, on_recovery
+        self._retry_s, self._backlog_limit_bytes = retry_s, backlog_bytes
+        self._new_writer = partial(Writer, disk, self.folder, keys, run_number)
+        self._closed = False
+        self._based_on: set[str] = {os.path.abspath(self.folder)}
+        self._make_folder(disk, shared)
+        self._begin()
+        _LIVE.add(self)
+
+    def _make_folder(self, disk: Disk, shared: bool) -> None:
+        try:
+            folder.make(disk, self.folder)
+            refused = folder.refusal(disk.stat(self.folder), shared)
+        except OSError as exc:
+            raise _store_error(exc, self.folder) from exc
+        if refused:
+            raise StoreError(f"the folder {str(self.folder)!r} {refused}")
+
+    def _begin(self) -> None:
+        self.trouble: StoreError | None = None
+        self.appended = 0
+        self.dropped = 0
+        # One flush at a time, for as long as it takes; taken before _lock, never inside it.
+        self._flushing = threading.Lock()
+        # Guards everything here. It orders the writes, so it is held while a frame is written; never while
+        # one waits for an fsync.
+        self._lock = threading.Lock()
+        self._writer = self._new_writer()
+        self._retry_at = 0.0
+        self._calls: list[Callable[[], None]] = []  # to be made once no lock is held
+        self._syncer = Syncer(partial(self._flush, now=False))
+
+    def append(
+        self,
+        type: int,
+        body: bytes,
+        key: bytes = b"",
+        *,
+        when_synced: Callable[[], None] | None = None,
+    ) -> None:
+        """Append one frame; it is with the operating system on return, unless the log is in trouble.
+
+        Never raises for what the disk does (P3).
+
+        Args:
+            type: a `frame.Type`, or a number from 128 on that other readers may pass over.
+            key: 32 bytes that a result is filed under; none for other types.
+            when_synced: called once, with no lock held: when an fsync has covered the frame, or when the log
+                is in trouble, so that nobody waits for ever. On any thread; must not raise.
+
+        Raises:
+            InternalError: the log is closed.
+        """
+        assert not key or len(key) == len(frame.NO_KEY)
+        entry = Entry(type, body, key or frame.NO_KEY, when_synced)
+        with self._lock:
+            if self._closed:
+                raise InternalError(f"a frame was appended to the log of {self.folder} after it was closed")
+            self.appended += 1
+            delay_s = self._take(entry)
+        if delay_s is not None:
+            self._syncer.request(delay_s)
+        if self._calls:
+            self._call_back()
+
+    def add_base(self, base: str | os.PathLike[str]) -> None:
+        """Record that this store builds upon the one in folder `base`: who opens it opens both."""
+        absolute = os.path.abspath(base)
+        with self._lock:
+            if absolute in self._based_on:
+                return
+            self._based_on.add(absolute)
+        self.append(Type.BASES, bodies.bases(self.folder, Path(absolute)))
+
+    def sync(self) -> bool:
+        """Write and fsync all that was appended before the call; False when the disk refuses."""
+        self._flush(now=True)
+        return self.trouble is None
+
+    def close(self) -> bool:
+        """Sync, write the index that makes the next opening fast, and end; False when the disk refuses.
+
+        What the disk has not taken by then is dropped, and counted. Calling it again does nothing.
+        """
+        with self._lock:
+            if self._closed:
+                return self.trouble is None
+            self._closed = True
+        self._syncer.close()
+        self._flush(now=True)
+        with self._flushing:
+            self._writer.finish()
+            self.dropped += len(self._writer.backlog)
+            self._writer.backlog.clear()
+        return self.trouble is None
+
+    # ---------------------------------------------------------------- with _lock held
+
+    def _take(self, entry: Entry) -> float | None:
+        """Write an entry, or queue it; returns within how many seconds a flush is wanted."""
+        writer = self._writer
+        if self.trouble is None and not writer.backlog:
+            try:
+                writer.write(entry)
+            except OSError as exc:
+                self._queue(entry)
+                self._fall(exc)
+                return self._retry_s
+            return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes)
+        self._queue(entry)
+        if self.trouble is not None:
+            self._release([entry])
+        return None
+
+    def _queue(self, entry: Entry) -> None:
+        if self._writer.backlog.size_bytes + entry.size_bytes > self._backlog_limit_bytes:
+            self.dropped += 1
+            self._release([entry])
+        else:
+            self._writer.backlog.append(entry)
+
+    def _fall(self, exc: OSError) -> None:
+        """Be in trouble, or for longer; nobody waits any more for what is in the backlog."""
+        self._retry_at = time.monotonic() + self._retry_s
+        self._release(self._writer.backlog)
+        if self.trouble is None:
+            self.trouble = _store_error(exc, self.folder)
+            if self._on_trouble is not None:
+                self._calls.append(partial(self._on_trouble, self.trouble))
+
+    def _release(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.when_synced is not None:
+                self._calls.append(entry.when_synced)
+                entry.when_synced = None
+
+    def _is_due(self, now: bool) -> bool:
+        return now or self.trouble is None or time.monotonic() >= self._retry_at
+
+    def _settle(self, now: bool) -> float | None:
+        """See whether the trouble is over; returns within how many seconds to flush again."""
+        writer = self._writer
+        if self.trouble is not None:
+            if writer.backlog or not self._is_due(now):
+                return max(0.0, self._retry_at - time.monotonic())
+            self.trouble = None
+            if self._on_recovery is not None:
+                self._calls.append(self._on_recovery)
+        if not writer.unsynced:
+            return None
+        delay_s = self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes)
+        return self._mode.delay_s if delay_s is None else delay_s
+
+    # ---------------------------------------------------------------- without _lock
+
+    def _flush(self, *, now: bool) -> None:
+        """Write the backlog, when it is time or `now`, and sync; once more when the first fsync fails."""
+        with self._flushing:
+            # What a retry writes in vain is removed again: a disk on which every fsync fails would fill with
+            # one copy of the backlog after the other.
+            retried_from = None if self.trouble is None else self._writer.next_ordinal
+            for last in (False, True):
+                self._drain(now)
+                if self._fsync(last):
+                    break
+            with self._lock:
+                delay_s = self._settle(now)
+                self._writer.close_given_up(retried_from)
+        self._call_back()
+        if delay_s is not None:
+            self._syncer.request(delay_s)
+
+    def _drain(self, now: bool) -> None:
+        while True:
+            with self._lock:
+                if not self._writer.backlog or not self._is_due(now):
+                    return
+                try:
+                    lost = self._writer.write_from_backlog()
+                except OSError as exc:
+                    self._fall(exc)
+                    return
+                self.dropped += len(lost)
+                self._release(lost)
+
+    def _fsync(self, last: bool) -> bool:
+        """Sync the segment; False when it had to be given up, so that there is something to drain."""
+        writer = self._writer
+        with self._lock:
+            segment, count = writer.segment, len(writer.unsynced)
+        if segment is None or not count:
+            return True
+        try:
+            segment.fsync()
+        except OSError as exc:
+            with self._lock:
+                if writer.segment is segment:
+                    writer.give_up_segment()
+                if last or self.trouble is not None:
+                    self._fall(exc)
+            return False
+        with self._lock:
+            if writer.segment is segment:  # else an append has given it up meanwhile
+                self._release(writer.forget_synced(count))
+        return True
+
+    def _call_back(self) -> None:
+        with self._lock:
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def _begin_in_child(self) -> None:
+        """After a fork: the parent's segment, and what it has not written, stay the parent's (I5)."""
+        inherited = self._writer
+        self._begin()
+        inherited.leave()
+
+
+def _store_error(exc: OSError, path: Path) -> StoreError:
+    if exc.errno in _FULL:
+        return StoreFull(f"no space is left for results in {str(path)!r} ({exc.strerror}): free some")
+    return StoreError(f"results cannot be written to {str(path)!r}: {exc.strerror or exc}")
+
+
+_LIVE: weakref.WeakSet[Log] = weakref.WeakSet()
+
+
+def _begin_all_in_child() -> None:
+    for log in list(_LIVE):
+        log._begin_in_child()
+
+
+# Rather than asking for the process id at every append: a lock that another thread held at the fork would
+# stay locked in the child for ever, so it must be replaced before anybody takes it.
+os.register_at_fork(after_in_child=_begin_all_in_child)

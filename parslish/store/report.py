@@ -1,0 +1,59 @@
+"""Owns what a reader tells about the state of a store: findings, each with one sentence."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FINDINGS_LIMIT: Final = 1000  # a store that is damaged throughout must not fill the memory
+
+
+class Kind(enum.Enum):
+    """What was found."""
+
+    TORN = "torn"  #: the end of a segment that was not closed: ordinary after a kill, not worth a warning
+    CORRUPT = "corrupt"  #: bytes that were durable are not what was written
+    UNTRUSTED = "untrusted"  #: signed with a key that is not ours, or with none
+    REFUSED = "refused"  #: others could have written it, or it is no regular file
+    MISSING = "missing"  #: a base that is not there
+    NEWER = "newer"  #: a format that this version does not know
+    UNREADABLE = "unreadable"  #: the disk or its permissions refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found, at a path; `records` is how many records it costs, as far as that is known."""
+
+    kind: Kind
+    path: Path
+    sentence: str
+    records: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.sentence}"
+
+
+class Report:
+    """Findings, in the order they were made; each thing once. It grows as records are read."""
+
+    def __init__(self) -> None:
+        self._seen: set[Finding] = set()
+        self.findings: list[Finding] = []
+
+    def add(self, kind: Kind, path: Path, sentence: str, records: int = 0) -> None:
+        """Take a finding in, unless it is known."""
+        finding = Finding(kind, path, sentence, records)
+        if finding not in self._seen and len(self.findings) < FINDINGS_LIMIT:
+            self._seen.add(finding)
+            self.findings.append(finding)
+
+    def of(self, kind: Kind) -> list[Finding]:
+        """The findings of one kind."""
+        return [finding for finding in list(self.findings) if finding.kind is kind]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that a user should hear of: all but torn ends."""
+        return [finding for finding in list(self.findings) if finding.kind is not Kind.TORN]

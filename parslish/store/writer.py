@@ -1,0 +1,138 @@
+"""Owns what one writer has written: the numbers of its frames, its segments, what of it is durable.
+
+The way of a frame: `write` → the segment, and `unsynced` → fsync → `forget_synced`. After an fsync that failed
+nobody knows what of the file is durable, and asking again would get a false yes (I8): the segment is given
+up, and its unsynced frames go through `backlog` into a new one, under their old numbers.
+
+One thread at a time; the log sees to that, and decides when to do what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from pathlib import Path
+from typing import Final
+
+from parslish.secret import Keys
+from parslish.store import frame
+from parslish.store.disk import Disk
+from parslish.store.frame import SegmentHeader, Type
+from parslish.store.pending import UNNUMBERED, Entry, Queue
+from parslish.store.segment import SegmentWriter
+from parslish.store.sync import RETAINED_BYTES
+
+_DRAIN_BYTES: Final = 8 << 20  # what is written from the backlog at a stretch, while appends wait
+
+
+class Writer:
+    """A new writer, with nothing written yet."""
+
+    def __init__(self, disk: Disk, where: Path, keys: Keys, run_number: int) -> None:
+        self._disk, self._where, self._run_number = disk, where, run_number
+        self._key_id, self._sign = keys.id, frame.signer(keys.signing)
+        self._id = secrets.token_bytes(frame.WRITER_BYTES)
+        self.next_ordinal = 0
+        self._next_seq = 0
+        self._synced = 0  # all frames below are durable
+        self._given_up: list[SegmentWriter] = []
+        self.segment: SegmentWriter | None = None
+        self.unsynced = Queue()  # written to `segment`
+        self.backlog = Queue()  # to be written, before anything newer
+
+    def write(self, entry: Entry) -> None:
+        """Append an entry whose body is at hand to the segment.
+
+        Raises:
+            OSError: it was not written. The segment may have been given up.
+        """
+        assert entry.body is not None
+        seq = self._next_seq if entry.seq == UNNUMBERED else entry.seq
+        segment = self.segment or self._open_segment(seq)
+        try:
+            place = segment.append(entry.type, entry.body, entry.key, entry.digest, seq, self._synced)
+        except OSError:
+            if segment.sealed:
+                self.give_up_segment()
+            raise
+        entry.seq = seq
+        self._next_seq = max(self._next_seq, seq + 1)
+        self.unsynced.append(entry)
+        if entry.source is not None:
+            entry.body = None  # the file that had it so far goes on having it
+        elif self.unsynced.size_bytes > RETAINED_BYTES and not self.backlog:
+            # A slow fsync must not fill the memory. What comes from the backlog was counted there.
+            entry.leave_to_file(segment.path, place + frame.HEADER_BYTES)
+
+    def write_from_backlog(self) -> list[Entry]:
+        """Write entries from the backlog for a while; returns those that are lost, the file that had their
+        bodies being unreadable. Raises OSError, as `write`."""
+        lost = []
+        written_bytes = 0
+        while self.backlog and written_bytes < _DRAIN_BYTES:
+            entry = self.backlog.first()
+            entry.body = entry.read_back(self._disk)
+            if entry.body is None:
+                lost.append(entry)
+            else:
+                self.write(entry)
+                written_bytes += entry.size_bytes
+            self.backlog.pop()
+        return lost
+
+    def give_up_segment(self) -> None:
+        """Never use the segment again; what of it is not known to be durable is to be written anew."""
+        assert self.segment is not None
+        self._given_up.append(self.segment)
+        self.segment = None
+        self.backlog.take_before(self.unsynced)
+
+    def forget_synced(self, count: int) -> list[Entry]:
+        """An fsync has covered the first `count` unsynced entries: they are returned, and no longer held."""
+        done = [self.unsynced.pop() for _ in range(count)]
+        self._synced = done[-1].seq + 1
+        if not self.unsynced:
+            self._mark_synced()
+        return done
+
+    def close_given_up(self, discard_from: int | None = None) -> None:
+        """Give the descriptors of segments that were given up back; no fsync of them may be running.
+
+        Files from the ordinal `discard_from` on are removed: what is in them is in the backlog too.
+        """
+        for segment in self._given_up:
+            segment.close()
+            if discard_from is not None and segment.ordinal >= discard_from:
+                segment.discard()
+        self._given_up.clear()
+
+    def finish(self) -> None:
+        """Close the segment, with an index; everything in it has been synced."""
+        if self.segment is not None:
+            # Without an index the segment is as good, and opens more slowly.
+            with contextlib.suppress(OSError):
+                self.segment.finish(self._synced)
+        self.leave()
+
+    def leave(self) -> None:
+        """Give the descriptor back and no more."""
+        if self.segment is not None:
+            self.segment.close()
+            self.segment = None
+        self.close_given_up()
+
+    def _open_segment(self, first: int) -> SegmentWriter:
+        created_us = int(self._disk.time() * 1e6)
+        header = SegmentHeader(self._run_number, self.next_ordinal, self._id, first, self._key_id, created_us)
+        self.segment = SegmentWriter(self._disk, self._where, header, self._sign)
+        self.next_ordinal += 1
+        return self.segment
+
+    def _mark_synced(self) -> None:
+        """Tell readers what is durable: from then on its absence is damage, not the end of a torn segment."""
+        assert self.segment is not None
+        try:
+            self.segment.append_control(Type.SYNCED, b"", self._synced, self._synced)
+        except OSError:  # a hint less; the next frame carries it too
+            if self.segment.sealed:
+                self.give_up_segment()
