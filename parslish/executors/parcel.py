@@ -1,0 +1,114 @@
+"""Owns how a value crosses between processes: which pickler carries it, and its large memory uncopied.
+
+Plain pickle comes first; then cloudpickle, which carries classes and functions of a script or notebook by value
+and keeps a class the same class when it comes back; then dill. What `codec` stores is another matter: there a
+class of `__main__` goes by reference.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from parslish.codec import kind
+from parslish.errors import SerializationError
+
+PLAIN, CLOUD, DILL = range(3)
+
+_LARGE = 1 << 16
+_IN_BAND = 1 << 12  # buffers below this size are cheaper inside the pickle than beside it
+
+#: Modules that a worker cannot import, as they stand in a pickle: what names one of them goes by value.
+by_value: set[bytes] = {b"__main__"}
+
+
+class Parcel(NamedTuple):
+    """A pickled value: the pickler that made it, its body, and the memory that travels beside it."""
+
+    form: int
+    body: bytes
+    buffers: list[pickle.PickleBuffer]
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that was raised in a worker: its traceback there, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def pack(value: Any, *, whole: bool = False, shun: Iterable[bytes] = by_value) -> Parcel:
+    """Pickle a value for another process.
+
+    Args:
+        value: what is to cross.
+        whole: keep all memory inside the body (which then is the stored form, if `form` is PLAIN).
+        shun: plain pickles that contain one of these byte strings are not good at the other side.
+
+    Raises:
+        SerializationError: nothing can carry it; names the type and the reasons.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        body = pickle.dumps(value, 5, buffer_callback=None if whole else _aside(buffers))
+        for name in shun:
+            if name in body:
+                break
+        else:
+            return Parcel(PLAIN, body, buffers)
+        reason = f"it refers to {name.decode()}, which a worker cannot import"
+    except Exception as exc:  # user code: __reduce__ and its like may raise anything
+        reason = f"{type(exc).__name__}: {exc}"
+    return _pack_by_value(value, reason)
+
+
+def beside(body: bytes) -> bytes | pickle.PickleBuffer:
+    """The body, as it goes into an envelope: a large one beside it, so that it is not copied again."""
+    return body if len(body) < _LARGE else pickle.PickleBuffer(body)
+
+
+def unpack(form: int, body: Any, buffers: Iterable[Any] = ()) -> Any:
+    """Open what `pack` made. Raises whatever the value's own code raises, and what `pickle.loads` does."""
+    if form == DILL:
+        import dill
+
+        return dill.loads(body)
+    return pickle.loads(body, buffers=buffers)
+
+
+def pack_exception(exc: BaseException, text: str) -> Parcel | None:
+    """Pickle an exception with its traceback's text; None when it would not survive the journey.
+
+    An exception may pickle well and still not open (its `__init__` takes other arguments than `args` holds), so
+    it is opened here once, where a failure harms nobody.
+    """
+    try:
+        parcel = pack((exc, text), whole=True, shun=())
+        unpack(*parcel)
+    except Exception:  # user code, and the reason is told by the caller
+        return None
+    return parcel
+
+
+def _aside(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    def keep_inside(buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes < _IN_BAND:
+            return True
+        buffers.append(buffer)
+        return False
+
+    return keep_inside
+
+
+def _pack_by_value(value: Any, reason: str) -> Parcel:
+    import cloudpickle
+    import dill
+
+    reasons = [f"pickle: {reason}"]
+    for form, pickler in ((CLOUD, cloudpickle), (DILL, dill)):
+        try:
+            return Parcel(form, pickler.dumps(value, protocol=5), [])
+        except Exception as exc:  # user code, as in `pack`
+            reasons.append(f"{pickler.__name__}: {type(exc).__name__}: {exc}")
+    raise SerializationError(f"a value of type {kind(value)} cannot cross to another process ({'; '.join(reasons)})")
