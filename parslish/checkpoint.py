@@ -1,0 +1,205 @@
+"""Owns when results reach the store: the checkpoint modes. What a record is belongs to `result`, how it gets to
+the disk to `store`.
+
+================  ===============================  ==========================================================
+mode              a result is appended             lost when the driver is killed with SIGKILL
+================  ===============================  ==========================================================
+`task_exit`       before its future resolves       nothing that any caller saw
+`periodic`        every period, and at the end     one period
+`dfk_exit`        at the end of the run            this run
+`manual`          in `checkpoint()`                what came since the last call
+None              in `checkpoint()`, as far as     what came since the last call
+                  memory still holds it
+================  ===============================  ==========================================================
+
+The end of the run is `cleanup()`, the interpreter's exit, an exception, SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from parslish import codec
+from parslish.errors import SerializationError, StoreError
+from parslish.memo import Known, Memo
+from parslish.result import EXCEPTION, VALUE, StoredResult
+from parslish.secret import Keys
+from parslish.store.frame import Type
+from parslish.store.log import Log
+
+logger = logging.getLogger("parslish")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A row of the table above: append at once, hold until the end, or leave in memory; and on a timer."""
+
+    at_once: bool = False
+    at_end: bool = False
+    timed: bool = False
+    encodes: bool = True
+
+
+MODES: dict[str | None, Mode] = {
+    "task_exit": Mode(at_once=True, at_end=True),
+    "periodic": Mode(at_end=True, timed=True),
+    "dfk_exit": Mode(at_end=True),
+    "manual": Mode(),
+    None: Mode(encodes=False),
+}
+
+#: Where a mode lets results be written early, this many bytes of them are held at most.
+HELD_BYTES = 64 * 2**20
+
+
+class Checkpointer:
+    """Keeps the results of one run in its checkpoint folder, as its mode says.
+
+    Args:
+        folder: the run's checkpoint folder; made at once, empty as it may stay.
+        mode: a key of `MODES`.
+        sync: "always" or "batch": when `task_exit` calls fsync; the other modes do after each checkpoint.
+        period_s: seconds between two checkpoints in `periodic`.
+        memo: where mode None finds its results.
+        on_trouble: called when the store fails, once per episode; `on_recovery` when it works again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keys: Keys,
+        run_number: int,
+        mode: str | None,
+        sync: str,
+        period_s: float,
+        memo: Memo,
+        on_trouble: Callable[[StoreError], None],
+        on_recovery: Callable[[], None],
+    ) -> None:
+        self.folder = folder
+        self.mode = MODES[mode]
+        self._memo = memo
+        self._sync_always = self.mode.at_once and sync == "always"
+        self._log = Log(
+            folder,
+            keys=keys,
+            run_number=run_number,
+            sync=sync if self.mode.at_once else "manual",
+            on_trouble=on_trouble,
+            on_recovery=on_recovery,
+        )
+        self._lock = threading.Lock()  # guards _held and _held_bytes
+        self._held: list[tuple[bytes, bytes, Known]] = []
+        self._held_bytes = 0
+        self._closing = threading.Event()
+        self._timer: threading.Thread | None = None
+        if self.mode.timed:
+            self._timer = threading.Thread(
+                target=self._checkpoint_every, args=(period_s,), name="parslish-checkpoint", daemon=True
+            )
+            self._timer.start()
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """What keeps results from being written, or None."""
+        return self._log.trouble
+
+    @property
+    def written(self) -> int:
+        """How many results this run has appended."""
+        return self._written
+
+    _written = 0
+
+    def keep(self, key: bytes, known: Known, encoded: bytes | None, then: Callable[[], None]) -> None:
+        """Keep a result as the mode says, then call `then`, after which its future may resolve (I3).
+
+        Raises:
+            SerializationError: the value cannot be stored; `then` was not called.
+        """
+        if not self.mode.encodes:
+            return then()
+        body = _body(known, encoded)
+        if not self.mode.at_once:
+            self._hold(key, body, known)
+            return then()
+        if self._sync_always:
+            return self._append(key, body, known, when_synced=then)
+        self._append(key, body, known)
+        return then()
+
+    def add_base(self, folder: Path) -> None:
+        """Results of this run stand upon those in another checkpoint folder: who loads this one needs both."""
+        self._log.add_base(folder)
+
+    def checkpoint(self) -> Path:
+        """Write and fsync all results that are not stored yet; returns the folder."""
+        if self.mode.encodes:
+            self._append_held()
+        else:
+            self._append_from_memory()
+        self._log.sync()
+        return self.folder
+
+    def close(self) -> None:
+        """Do the last checkpoint where the mode has one, and close the segment."""
+        self._closing.set()
+        if self._timer is not None:
+            self._timer.join()
+        if self.mode.at_end:
+            self._append_held()
+        self._log.close()
+
+    def _hold(self, key: bytes, body: bytes, known: Known) -> None:
+        with self._lock:
+            self._held.append((key, body, known))
+            self._held_bytes += len(body)
+            overfull = self.mode.at_end and self._held_bytes > HELD_BYTES
+        if overfull:
+            self._append_held()
+
+    def _append_held(self) -> None:
+        with self._lock:
+            held, self._held, self._held_bytes = self._held, [], 0
+        for key, body, known in held:
+            self._append(key, body, known)
+
+    def _append_from_memory(self) -> None:
+        if self._memo.dropped_unstored:
+            logger.warning(
+                "%d results are no longer in memory and not in this checkpoint: raise memo_entries, or set a "
+                "checkpoint_mode",
+                self._memo.dropped_unstored,
+            )
+        for key, known in self._memo.unstored():
+            try:
+                self._append(key, _body(known, None), known)
+            except SerializationError as exc:
+                logger.warning("a result of %s is not checkpointed: %s", known.app, exc)
+
+    def _append(self, key: bytes, body: bytes, known: Known, when_synced: Callable[[], None] | None = None) -> None:
+        known.stored = True
+        self._written += 1
+        self._log.append(Type.RESULT, body, key, when_synced=when_synced)
+
+    def _checkpoint_every(self, period_s: float) -> None:
+        while not self._closing.wait(period_s):
+            self.checkpoint()
+
+
+def _body(known: Known, encoded: bytes | None) -> bytes:
+    kind, value = (VALUE, known.value) if known.exception is None else (EXCEPTION, known.exception)
+    return StoredResult(
+        kind,
+        known.app,
+        known.task_id,
+        known.completed,
+        known.duration,
+        known.outputs,
+        codec.encode(value) if encoded is None else encoded,
+    ).pack()

@@ -1,0 +1,71 @@
+"""Owns the stored form of a result: what a result record's body says besides the value.
+
+A body is a msgpack array (the facts, readable without unpickling) followed by the value as `codec` encoded it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+RESULT_VERSION = 1
+VALUE, EXCEPTION = 0, 1
+
+_pack = msgpack.Packer().pack
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """One stored result.
+
+    Args:
+        kind: VALUE, or EXCEPTION for a failure that the app's `remember=` names.
+        app: the app's name.
+        task_id: the task's number in the run that computed it.
+        completed: when it was computed, seconds since the epoch (for `expires=`; decides no order, I7).
+        duration: seconds it took.
+        outputs: (path, size in bytes, mtime in ns) of each local output file.
+        encoded: the value, in `codec`'s form.
+    """
+
+    kind: int
+    app: str
+    task_id: int
+    completed: float
+    duration: float
+    outputs: Sequence[tuple[str, int, int]]
+    encoded: bytes
+
+    def pack(self) -> bytes:
+        """The record's body."""
+        facts = (
+            RESULT_VERSION, self.kind, self.app, self.task_id, self.completed, self.duration, self.outputs,
+        )  # fmt: skip
+        head: bytes = _pack(facts)
+        return head + self.encoded
+
+    @classmethod
+    def unpack(cls, body: bytes) -> StoredResult:
+        """Read a body whose checksum and signature held.
+
+        Raises:
+            ValueError: the body is of a newer version, or no result at all.
+        """
+        unpacker = msgpack.Unpacker(max_buffer_size=len(body) or 1)
+        unpacker.feed(body[:_HEAD_LIMIT])
+        try:
+            facts: Any = unpacker.unpack()
+        except msgpack.exceptions.OutOfData:
+            unpacker.feed(body[_HEAD_LIMIT:])
+            facts = unpacker.unpack()
+        if not isinstance(facts, list) or not facts or facts[0] != RESULT_VERSION:
+            raise ValueError(f"a result of version {RESULT_VERSION} was expected, not {str(facts)[:40]}")
+        _, kind, app, task_id, completed, duration, outputs = facts
+        return cls(kind, app, task_id, completed, duration, [tuple(o) for o in outputs], body[unpacker.tell() :])
+
+
+#: The facts are nearly always shorter than this, so a large value is not copied into the unpacker.
+_HEAD_LIMIT = 512

@@ -1,0 +1,92 @@
+"""Owns one run: its folder, and all that is opened in it for a kernel's life and closed at the end of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from parslish import logs
+from parslish.checkpoint import Checkpointer
+from parslish.config import Config
+from parslish.errors import StoreError
+from parslish.memo import Memo
+from parslish.runs import card, folder, lineage
+from parslish.runs.journal import Journal, run_facts
+from parslish.runs.recorder import Recorder
+from parslish.secret import Keys
+from parslish.store.reader import Store
+from parslish.utils import get_all_checkpoints
+
+
+class Run:
+    """One life of a kernel, and the folder it leaves.
+
+    Args:
+        config: the kernel's configuration.
+        on_trouble, on_recovery: called when results can no longer be stored, and when they can be again.
+
+    Raises:
+        ConfigurationError: the run folder cannot be written.
+        BadCheckpoint: a named checkpoint cannot be loaded.
+    """
+
+    def __init__(
+        self, config: Config, on_trouble: Callable[[StoreError], None], on_recovery: Callable[[], None]
+    ) -> None:
+        keys = Keys.load()
+        checkpoints = _checkpoints(config)
+        self._store = Store.open(checkpoints, keys) if checkpoints else None
+        self.number, self.path = folder.create(config.run_dir)
+        self._end_log = logs.log_run(self.path) if config.initialize_logging else None
+        self.lineage = lineage.of(checkpoints, named=bool(config.checkpoint_files))
+        self.memo = Memo(self._store, config.memo_entries)
+        self.checkpointer = Checkpointer(
+            self.path / folder.CHECKPOINT,
+            keys=keys,
+            run_number=self.number,
+            mode=config.checkpoint_mode,
+            sync=config.sync,
+            period_s=config.period_s,
+            memo=self.memo,
+            on_trouble=on_trouble,
+            on_recovery=on_recovery,
+        )
+        self.memo.on_foreign_hit = self.checkpointer.add_base
+        recorder = None
+        if config.record:
+            recorder = Recorder(self.path / folder.EVENTS, keys=keys, run_number=self.number)
+        self.journal = Journal(recorder)
+        facts = run_facts(self.number, self.lineage.root, self.lineage.parent)
+        self._card: dict[str, Any] = {**facts, "started": time.time(), "ended": None}
+        card.write(self.path, self._card)
+        self.journal.run_started(facts)
+
+    def close(self, reason: str, counts: Mapping[str, int]) -> None:
+        """Store what the mode says, close all files, and note how the run ended. A second call does nothing."""
+        if self._card["ended"] is not None:
+            return
+        self._card |= {"ended": reason, "time_ended": time.time(), "counts": dict(counts)}
+        self.checkpointer.close()
+        self.journal.run_ended(reason, counts)
+        if self._store is not None:
+            self._store.close()
+        card.write(self.path, self._card)
+        if self._end_log is not None:
+            self._end_log()
+
+    def how_to_resume(self) -> str:
+        """One line that says what of this run is kept, and how to go on."""
+        written = self.checkpointer.written
+        if not written:
+            return f"run {self.path} kept no results; set checkpoint_mode to keep them"
+        return (
+            f"run {self.path}: {written} results are in its checkpoint; run the same script again to go on from there"
+        )
+
+
+def _checkpoints(config: Config) -> list[str]:
+    """The checkpoints to load: those that are named, or with a mode and no names, those of all earlier runs."""
+    if config.checkpoint_files is not None:
+        return list(config.checkpoint_files)
+    return get_all_checkpoints(config.run_dir) if config.checkpoint_mode else []

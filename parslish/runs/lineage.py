@@ -1,0 +1,35 @@
+"""Owns which run a new run continues. A run that continues another shares its root, and so its replays.
+
+The rule: checkpoints that are named are continued; without names, the last run of the run folder is, unless it
+was completed. A completed script that is started again starts afresh.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from parslish.runs import card
+
+COMPLETED = "completed"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The id of the first run of a chain, and the folder of the run that is continued, if one is."""
+
+    root: str
+    parent: str | None
+
+
+def of(checkpoints: Sequence[str], *, named: bool) -> Lineage:
+    """The lineage of a run that loads these checkpoint folders, the last of which is the newest."""
+    if checkpoints:
+        parent = Path(checkpoints[-1]).absolute().parent
+        facts = card.read(parent)
+        root = facts.get("root")
+        if isinstance(root, str) and (named or facts.get("ended") != COMPLETED):
+            return Lineage(root, str(parent))
+    return Lineage(uuid.uuid4().hex, None)

@@ -1,0 +1,85 @@
+"""Owns the writing of a run's record: events are collected as they happen and written in groups.
+
+`add` is one append to a deque, so a task pays next to nothing; one thread packs and writes what has gathered.
+A crash loses at most the last `PERIOD_S` of events.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from parslish.errors import StoreError
+from parslish.runs import event
+from parslish.runs.event import Event
+from parslish.secret import Keys
+from parslish.store.frame import Type
+from parslish.store.log import Log
+from parslish.store.reader import read_frames
+
+logger = logging.getLogger("parslish")
+
+PERIOD_S = 0.2
+GROUP = 512  # events a frame: packing one never holds the interpreter for a millisecond
+
+
+class Recorder:
+    """Writes the events of one run into a folder.
+
+    Args:
+        folder: where the segments go.
+        keys: what signs them.
+        run_number: the run they tell of.
+    """
+
+    def __init__(self, folder: Path, *, keys: Keys, run_number: int) -> None:
+        self._log = Log(folder, keys=keys, run_number=run_number, on_trouble=self._warn)
+        self._events: deque[Event] = deque()
+        self._idle = True
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._write_groups, name="parslish-recorder", daemon=True)
+        self._thread.start()
+
+    def add(self, event: Event) -> None:
+        """Note an event; it is written within `PERIOD_S`."""
+        self._events.append(event)
+        if self._idle:
+            self._wake.set()
+
+    def close(self) -> None:
+        """Write what is left and close the segment."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join()
+        self._write_gathered()
+        self._log.close()
+
+    def _write_groups(self) -> None:
+        while not self._closing.is_set():
+            self._idle = True
+            # An event that came before `_idle` was set has not set `_wake`: look before sleeping.
+            if not self._events:
+                self._wake.wait()
+            self._idle = False
+            self._wake.clear()
+            self._closing.wait(PERIOD_S)
+            self._write_gathered()
+
+    def _write_gathered(self) -> None:
+        while self._events:
+            group = [self._events.popleft() for _ in range(min(GROUP, len(self._events)))]
+            self._log.append(Type.EVENT, event.pack(group))
+
+    def _warn(self, trouble: StoreError) -> None:
+        logger.warning("the run's record is incomplete for now (tasks and results are not affected): %s", trouble)
+
+
+def read_events(run: Path, keys: Keys) -> Iterator[dict[str, Any]]:
+    """The events of a run's folder in the order they were written; unpickles nothing."""
+    for frame in read_frames(Path(run, "events"), keys, types={Type.EVENT}):
+        yield from event.unpack(frame.body)

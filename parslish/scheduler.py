@@ -1,0 +1,405 @@
+"""Owns the course of a task between its submission and its result: the middle of the picture in `kernel`.
+
+It decides and hands on; it runs no task, writes no file and makes no key itself. Steps that follow from a finished
+task run one after the other (`Steps`), never inside each other, so a chain of any length needs no stack (I10).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from parslish import calls, codec, graph, reuse
+from parslish.config import Config
+from parslish.deadlines import Deadlines
+from parslish.errors import (
+    AppTimeout,
+    DependencyError,
+    JoinError,
+    SerializationError,
+    Unidentifiable,
+    WorkerLost,
+)
+from parslish.executors.base import Reply
+from parslish.executors.choice import Executors
+from parslish.memo import Known, file_facts
+from parslish.memoizer import BasicMemoizer
+from parslish.run import Run
+from parslish.runs.journal import task_id
+from parslish.steps import Steps
+from parslish.table import TaskTable
+from parslish.task import FINAL, WAITING, Calls, State, Task, Try
+
+if TYPE_CHECKING:
+    from parslish.apps import AppBase
+
+logger = logging.getLogger("parslish")
+
+
+class Scheduler:
+    """Takes each task from `begin` to its resolved future, and is the `Sink` that executors answer to.
+
+    Args:
+        config: the kernel's configuration, checked.
+        run: where results and events go.
+        table: the kernel's tasks.
+        executors: what runs them.
+        memoizer: asked for hits when its class has a `check_memo` of its own.
+    """
+
+    def __init__(
+        self, config: Config, run: Run, table: TaskTable, executors: Executors, memoizer: BasicMemoizer
+    ) -> None:
+        self._config = config
+        self._run, self._memo, self._journal = run, run.memo, run.journal
+        self._table = table
+        self._executors = executors
+        self._memoizer = memoizer
+        # Users' own rules cost a future per task, so they are asked only where there are any.
+        self._asks_memoizer = type(memoizer).check_memo is not BasicMemoizer.check_memo
+        self._resolver: graph.DependencyResolver = config.dependency_resolver or graph.DEEP_DEPENDENCY_RESOLVER
+        self._steps = Steps()
+        self._deadlines = Deadlines(self._expire)
+        self._local = threading.local()
+        self._warned: set[tuple[AppBase, str]] = set()
+        self.first_failure: BaseException | None = None  # once set, nothing more is launched
+        self.halted = False  # told to stop: nothing is launched and no reply is heard
+
+    # ---------------------------------------------------------------------------------- the way down
+
+    @property
+    def parent(self) -> Task | None:
+        """The join task whose body is running on this thread."""
+        return getattr(self._local, "parent", None)
+
+    def begin(self, task: Task) -> None:
+        """Set a new task on its way: at once, or when the futures among its arguments are done."""
+        self._take(task, self._begin)
+
+    def _begin(self, task: Task) -> None:
+        dependencies: Sequence[Future[Any]] = ()
+        if not calls.is_plain(task.app, task.args, task.kwargs):
+            dependencies = self._resolver.futures_in(task.args, task.kwargs)
+        self._journal.submitted(task, dependencies)
+        if dependencies:
+            self._table.move(task, State.pending)
+            self._when_all(dependencies, task, self._start, dependencies)
+        else:
+            self._start(task, dependencies)
+
+    def _start(self, task: Task, dependencies: Sequence[Future[Any]]) -> None:
+        """All dependencies of a task are done."""
+        if task.state in FINAL:
+            return
+        args, kwargs = task.args, task.kwargs
+        if dependencies:
+            if failures := _failures(dependencies):
+                self._fail(task, DependencyError(failures, task.id), State.dep_fail)
+                return
+            args, kwargs = self._resolver.resolved(args, kwargs)
+        if task.app.cache and self._config.app_cache and self._reuse(task, args, kwargs, dependencies):
+            return
+        self._launch(task, self._first_try(task, args, kwargs))
+
+    def _reuse(
+        self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], dependencies: Sequence[Future[Any]]
+    ) -> bool:
+        """Give a task its key, and if the key's result is known or being computed, that result.
+
+        Raises:
+            TypeError: the arguments do not fit the app's signature.
+            Unidentifiable: an argument has no identity, and `strict_keys` is set.
+        """
+        keys = reuse.keys_of(task, args, kwargs, dependencies, self._run.lineage.root)
+        try:
+            task.key = next(keys)
+        except Unidentifiable as exc:
+            if self._config.strict_keys:
+                raise
+            self._warn_once(task.app, exc.argument, f"{task.app.name} runs unmemoized: {exc}")
+            return False
+        owner = self._memo.claim(task.key, task)
+        if owner is not task:
+            owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
+            return True
+        known = self._known_result(task, keys)
+        if known is None:
+            return False
+        self._memo.release(task.key, task)
+        self._reused(task, known)
+        return True
+
+    def _known_result(self, task: Task, earlier_keys: Iterator[bytes]) -> Known | None:
+        if self._asks_memoizer:
+            found = self._memoizer.check_memo(task)
+            if found is None:
+                return None
+            exc = found.exception()
+            return Known(None if exc else found.result(), exc)
+        assert task.key is not None
+        for key in itertools.chain([task.key], earlier_keys):
+            known = self._memo.find(key, task.app.expires_s)
+            if known is not None:
+                return known
+        return None
+
+    def _first_try(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Try:
+        app, options = task.app, task.options
+        func, walltime = task.runs, None
+        if app.kind == "join":
+            func = partial(self._run_as_parent, task, func)
+        elif app.kind == "bash":
+            kwargs = {**kwargs, **calls.command_keywords(options)}
+        elif options is not None:
+            walltime = options.walltime
+        encode = task.key is not None and self._run.checkpointer.mode.encodes
+        return Try(task, 1, func, args, kwargs, None if options is None else options.resources, walltime, encode)
+
+    def _launch(self, task: Task, attempt: Try) -> None:
+        if self.halted or self.first_failure is not None:
+            self.give_up(task)
+            return
+        task.attempt = attempt
+        task.tries = attempt.number
+        if self._table.move(task, State.launched):
+            self._executors[task.exec_label].launch(attempt, self)
+
+    def started(self, attempt: Try, worker: str) -> bool:
+        """From an executor: a worker has a try. False when nobody waits for it any more."""
+        task = attempt.task
+        assert task is not None
+        if not self._table.move(task, State.running, attempt):
+            return False
+        self._journal.started(attempt, worker)
+        if attempt.walltime is not None:
+            self._deadlines.add(attempt, attempt.walltime)
+        return True
+
+    # ---------------------------------------------------------------------------------- the door back
+
+    def deliver(self, reply: Reply) -> None:
+        """From an executor: a try has ended. A late reply, of a try given up before, is dropped."""
+        attempt = reply.attempt
+        task = attempt.task
+        assert task is not None
+        if self.halted or not self._table.claim(attempt):
+            logger.debug("a late reply of %s is dropped", attempt)
+            return
+        if reply.exception is not None:
+            self._take(task, self._try_failed, attempt, reply)
+        elif task.app.kind == "join":
+            self._take(task, self._join, reply)
+        else:
+            self._take(task, self._computed, reply)
+
+    def _computed(self, task: Task, reply: Reply) -> None:
+        """Keep the result, then hand it out (I3)."""
+        if task.key is None:
+            self._hand_out(task, None, reply)
+            return
+        known = self._known(task, reply.value, None, reply.duration)
+        then = partial(self._take, task, self._hand_out, known, reply)
+        try:
+            self._run.checkpointer.keep(task.key, known, reply.encoded, then)
+        except SerializationError as exc:
+            self._warn_once(task.app, "", f"results of {task.app.name} are not checkpointed: {exc}")
+            then()
+
+    def _known(self, task: Task, value: Any, exception: BaseException | None = None, duration: float = 0.0) -> Known:
+        outputs = file_facts(task.options.outputs) if task.options is not None else ()
+        return Known(value, exception, task.id, time.time(), duration, outputs, False, None, None, task.app.name)
+
+    def _hand_out(self, task: Task, known: Known | None, reply: Reply) -> None:
+        if known is not None:
+            assert task.key is not None
+            self._memo.finish(task.key, task, known)
+        self._journal.ended(task, reply)
+        if self._table.move(task, State.exec_done):
+            task.future.set_result(reply.value)
+
+    def _reused(self, task: Task, known: Known) -> None:
+        self._journal.reused(task, known.run_number, known.task_id)
+        if known.exception is not None:
+            if self._table.move(task, State.failed):
+                task.future.set_exception(known.exception)
+            return
+        copies = self._config.copy_results if task.app.copy_results is None else task.app.copy_results
+        value = codec.copy(known.value) if copies else known.value
+        if self._table.move(task, State.memo_done):
+            task.future.set_result(value)
+
+    def _shared(self, task: Task, owner: Task, dependencies: Sequence[Future[Any]], done: Future[Any]) -> None:
+        """The task that ran for the same key has ended."""
+        if done.cancelled():  # by its own caller, not by ours
+            self._soon(task, self._start, dependencies)
+        elif (exc := done.exception()) is not None:
+            task.key = None  # it was never this task's
+            self._soon(task, self._fail, exc)
+        else:
+            self._soon(task, self._reused, Known(done.result(), task_id=owner.id))
+
+    def _try_failed(self, task: Task, attempt: Try, reply: Reply) -> None:
+        exc = reply.exception
+        assert exc is not None
+        if isinstance(exc, CancelledError):
+            self.give_up(task)
+            return
+        try:
+            tries_again = self._may_retry(task, exc)
+        except Exception as handler_exc:  # user code: retry_handler
+            self._fail(task, handler_exc, reply=reply)
+            return
+        if not tries_again:
+            self._fail(task, exc, reply=reply)
+            return
+        self._journal.failed(task, State.fail_retryable, exc, reply)
+        if self._table.move(task, State.fail_retryable):
+            again = Try(
+                task, attempt.number + 1, attempt.func, attempt.args, attempt.kwargs, attempt.resources,
+                attempt.walltime, attempt.encode,
+            )  # fmt: skip
+            self._soon(task, self._launch, again)
+
+    def _may_retry(self, task: Task, exc: BaseException) -> bool:
+        if isinstance(exc, WorkerLost):
+            task.losses += 1
+            return task.losses <= self._config.worker_retries
+        handler = self._config.retry_handler
+        task.fail_cost += 1 if handler is None else handler(exc, task)
+        return task.fail_cost <= self._config.retries
+
+    def _fail(self, task: Task, exc: BaseException, state: State = State.failed, reply: Reply | None = None) -> None:
+        """A task has failed for good."""
+        if task.key is not None:
+            if isinstance(exc, task.app.remember):
+                known = self._known(task, None, exc)
+                self._run.checkpointer.keep(task.key, known, None, lambda: None)
+                self._memo.finish(task.key, task, known)
+            self._memo.release(task.key, task)
+        self._journal.failed(task, state, exc, reply)
+        if not self._config.lazy_errors and self.first_failure is None:
+            self.first_failure = exc
+        if self._table.move(task, state):
+            task.future.set_exception(exc)
+
+    # ---------------------------------------------------------------------------------- joins
+
+    def _run_as_parent(self, task: Task, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a join app's body: the tasks it submits are children of its own."""
+        task.calls = Calls()  # a second try counts its children anew: they are the same places
+        self._local.parent = task
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self._local.parent = None
+
+    def _join(self, task: Task, reply: Reply) -> None:
+        """A join app's body has returned: wait for the futures that it gave."""
+        futures = [reply.value] if isinstance(reply.value, Future) else reply.value
+        if not isinstance(futures, (list, tuple)) or not all(isinstance(f, Future) for f in futures):
+            kind = type(reply.value).__name__
+            raise TypeError(f"join_app {task.app.name} returned {kind}; a future or a list of futures is needed")
+        self._table.move(task, State.joining)
+        self._when_all(futures, task, self._joined, futures, reply)
+
+    def _joined(self, task: Task, futures: Sequence[Future[Any]], reply: Reply) -> None:
+        if task.state in FINAL:
+            return
+        if failures := _failures(futures):
+            self._fail(task, JoinError(failures, task.id), reply=reply)
+            return
+        results = [f.result() for f in futures]
+        reply.value = results[0] if isinstance(reply.value, Future) else results
+        reply.encoded = None
+        self._computed(task, reply)
+
+    # ---------------------------------------------------------------------------------- steps
+
+    def _when_all(self, futures: Sequence[Future[Any]], task: Task, step: Callable[..., None], *args: Any) -> None:
+        """Take a step of a task when all the futures are done, on the thread that ends the last one."""
+        # One token fewer than futures: the future that finds none left is the last. list.pop is atomic.
+        tokens = [None] * (len(futures) - 1)
+        # Popped as it is taken: a future that lives on keeps its callbacks, which must not keep the task (I10).
+        last = [partial(self._take, task, step, *args)]
+
+        def one_done(future: Future[Any]) -> None:
+            try:
+                tokens.pop()
+            except IndexError:
+                self._steps.soon(last.pop())
+
+        if not futures:
+            self._steps.soon(last.pop())
+        for future in futures:
+            future.add_done_callback(one_done)
+
+    def _soon(self, task: Task, step: Callable[..., None], *args: Any) -> None:
+        self._steps.soon(partial(self._take, task, step, *args))
+
+    def _take(self, task: Task, step: Callable[..., None], *args: Any) -> None:
+        """Take a step of a task. Whatever it raises becomes the task's failure: its future resolves (I2)."""
+        try:
+            step(task, *args)
+        except BaseException as exc:
+            if isinstance(exc, AssertionError):
+                logger.exception("parslish broke one of its own rules; please report this")
+            self._fail(task, exc)
+
+    # ---------------------------------------------------------------------------------- giving up
+
+    def cancel(self, task: Task) -> bool:
+        """Cancel a task; False when it has ended, or a thread is running it."""
+        attempt = task.attempt
+        if attempt is None:
+            return task.state in WAITING and self.give_up(task)
+        stopped = self._executors[task.exec_label].cancel(attempt)
+        if not stopped and task.state is not State.launched:
+            return False
+        return self._table.claim(attempt) and self.give_up(task)
+
+    def give_up(self, task: Task) -> bool:
+        """Cancel a task that nobody runs, or whose try has been claimed."""
+        if task.key is not None:
+            self._memo.release(task.key, task)
+        if not self._table.move(task, State.cancelled):
+            return False
+        self._journal.failed(task, State.cancelled, CancelledError())
+        Future.cancel(task.future)
+        task.future.set_running_or_notify_cancel()
+        return True
+
+    def _expire(self, attempt: Try) -> None:
+        """A try has had its walltime. The executor stops it where it can; its late reply is dropped."""
+        task = attempt.task
+        assert task is not None
+        if not self._table.claim(attempt):
+            return
+        self._executors[task.exec_label].cancel(attempt)
+        exc = AppTimeout(f"{task} ran longer than its walltime of {attempt.walltime} s")
+        self._take(task, self._try_failed, attempt, Reply(attempt, exception=exc))
+
+    def _warn_once(self, app: AppBase, about: str, message: str) -> None:
+        if (app, about) not in self._warned:
+            self._warned.add((app, about))
+            logger.warning("%s", message)
+
+    def close(self) -> None:
+        """End the walltime clock."""
+        self._deadlines.close()
+
+
+def _failures(futures: Sequence[Future[Any]]) -> list[tuple[BaseException, str]]:
+    """The exceptions of those done futures that failed, each with the name of its task or future."""
+    failures: list[tuple[BaseException, str]] = []
+    for future in futures:
+        exc = CancelledError() if future.cancelled() else future.exception()
+        if exc is not None:
+            tid = task_id(future)
+            failures.append((exc, repr(future) if tid is None else f"task {tid}"))
+    return failures

@@ -1,0 +1,23 @@
+"""Every test has a home, a key and a working folder of its own, and leaves no kernel behind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import parslish
+    from parslish import stopping
+
+    monkeypatch.setenv("PARSLISH_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.chdir(tmp_path)
+    yield
+    for kernel in list(stopping.live_kernels()):
+        with contextlib.suppress(Exception):
+            kernel.cleanup()
+    parslish.clear()

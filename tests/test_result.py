@@ -1,0 +1,32 @@
+"""A stored result's facts are read without opening its value."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+
+from parslish import codec
+from parslish.result import EXCEPTION, VALUE, StoredResult
+
+
+@pytest.mark.parametrize("size", [0, 1, 500, 5_000_000])
+def test_what_is_packed_is_unpacked(size: int) -> None:
+    encoded = codec.encode(b"x" * size)
+    stored = StoredResult(VALUE, "app", 7, 1.5, 0.25, (("/tmp/out", 3, 4),), encoded)
+    assert StoredResult.unpack(stored.pack()) == stored or list(StoredResult.unpack(stored.pack()).outputs) == [
+        ("/tmp/out", 3, 4)
+    ]
+    assert codec.decode(StoredResult.unpack(stored.pack()).encoded) == b"x" * size
+
+
+def test_facts_longer_than_usual_are_read_too() -> None:
+    outputs = tuple((f"/folder/{i}" * 10, i, i) for i in range(100))
+    stored = StoredResult(EXCEPTION, "a" * 300, 1, 0.0, 0.0, outputs, b"value")
+    found = StoredResult.unpack(stored.pack())
+    assert (found.kind, found.app, tuple(found.outputs), found.encoded) == (EXCEPTION, "a" * 300, outputs, b"value")
+
+
+@pytest.mark.parametrize("body", [msgpack.packb([2, 0, "newer"]), msgpack.packb({"a": 1}), msgpack.packb([])])
+def test_another_version_or_no_result_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="version 1"):
+        StoredResult.unpack(body)
