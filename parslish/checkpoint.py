@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parslish import codec
-from parslish.errors import SerializationError, StoreError
+from parslish.errors import InternalError, SerializationError, StoreError
 from parslish.memo import Known, Memo
 from parslish.result import EXCEPTION, VALUE, StoredResult
 from parslish.secret import Keys
@@ -94,6 +94,8 @@ class Checkpointer:
             on_recovery=on_recovery,
         )
         self._lock = threading.Lock()  # guards _held and _held_bytes
+        # Held while results are on their way from _held to the log, so that close() finds them in either.
+        self._appending = threading.Lock()
         self._held: list[tuple[bytes, bytes, Known]] = []
         self._held_bytes = 0
         self._closing = threading.Event()
@@ -146,6 +148,11 @@ class Checkpointer:
         self._log.sync()
         return self.folder
 
+    def settle(self) -> None:
+        """Have `then` called for all results that were kept so far."""
+        if self._sync_always:
+            self._log.sync()
+
     def close(self) -> None:
         """Do the last checkpoint where the mode has one, and close the segment."""
         self._closing.set()
@@ -157,6 +164,8 @@ class Checkpointer:
 
     def _hold(self, key: bytes, body: bytes, known: Known) -> None:
         with self._lock:
+            if self._closing.is_set():
+                raise InternalError(f"a result of {known.app} came after the last checkpoint")
             self._held.append((key, body, known))
             self._held_bytes += len(body)
             overfull = self.mode.at_end and self._held_bytes > HELD_BYTES
@@ -164,10 +173,11 @@ class Checkpointer:
             self._append_held()
 
     def _append_held(self) -> None:
-        with self._lock:
-            held, self._held, self._held_bytes = self._held, [], 0
-        for key, body, known in held:
-            self._append(key, body, known)
+        with self._appending:
+            with self._lock:
+                held, self._held, self._held_bytes = self._held, [], 0
+            for key, body, known in held:
+                self._append(key, body, known)
 
     def _append_from_memory(self) -> None:
         if self._memo.dropped_unstored:

@@ -163,7 +163,8 @@ class PropagatedError(TaskError):
         self.__cause__ = _root_cause(dependent_exceptions_tids[0][0])
 
     def __str__(self) -> str:
-        causes = ", ".join(tid for _, tid in self.dependent_exceptions_tids)
+        named = [tid for _, tid in self.dependent_exceptions_tids]
+        causes = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
         root = self.__cause__
         return f"{self._what} task {self.task_id} with failed {causes}: {type(root).__name__}: {root}"
 

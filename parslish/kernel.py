@@ -18,6 +18,7 @@ import functools
 import itertools
 import logging
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from parslish.staging.plug import DataManager
 
 logger = logging.getLogger("parslish")
+
+#: How long a stopped run waits for its executors to end.
+SHUTDOWN_S = 0.5
 
 
 class DataFlowKernel:
@@ -97,6 +101,8 @@ class DataFlowKernel:
             calls.prepare(task, self)
         self._table.add(task)
         self._scheduler.begin(task)
+        if self._refusal is not None:
+            self.cancel(task)  # the kernel has ended meanwhile, and may not have seen this one (I2)
         return task.future
 
     def cancel(self, task: Task) -> bool:
@@ -190,13 +196,22 @@ class DataFlowKernel:
         for task in self._table.open_tasks():
             if task.state in WAITING:
                 self._scheduler.give_up(task)
-        self._executors.shutdown()
+        self._shut_executors_down()
         self._scheduler.close()
-        for task in self._table.open_tasks():
-            self._scheduler.give_up(task)
+        self._run.checkpointer.settle()
+        self.abandon()
         self._run.close(reason, self._count_words())
         stopping.forget(self)
         loader.forget(self)
+
+    def _shut_executors_down(self) -> None:
+        # A stopped run takes no results any more, so a thread that cannot be stopped is not waited for either.
+        closer = threading.Thread(target=self._executors.shutdown, name="parslish-shutdown", daemon=True)
+        if self._scheduler.halted:
+            closer.start()
+            closer.join(SHUTDOWN_S)
+        else:
+            closer.run()
 
     def stop(self, reason: str) -> str:
         """Stop launching, store what the mode says and close the run's files, while workers still run.
@@ -208,6 +223,11 @@ class DataFlowKernel:
         self._refusal = reason
         self._run.close(reason, self._count_words())
         return f"{reason}; {self._run.how_to_resume()}"
+
+    def abandon(self) -> None:
+        """Cancel all that has not ended, running or not: after `stop`, where the process lives on (I2)."""
+        for task in self._table.open_tasks():
+            self._scheduler.give_up(task)
 
     def disown(self) -> None:
         """In a forked child: this kernel, its threads and its files are the parent's."""
@@ -221,6 +241,8 @@ class DataFlowKernel:
 
     def _check_open(self) -> None:
         if self._refusal is not None:
+            if not self.cleanup_called:
+                stopping.await_end()
             raise KernelClosed(f"this kernel ({self.run_dir}) {self._refusal} and takes no more tasks; load a new one")
         if self._scheduler.first_failure is not None:
             raise self._scheduler.first_failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -57,15 +58,20 @@ class Run:
         if config.record:
             recorder = Recorder(self.path / folder.EVENTS, keys=keys, run_number=self.number)
         self.journal = Journal(recorder)
+        self._closing = threading.Lock()  # guards the end of the run, which a signal and the script may both bring
         facts = run_facts(self.number, self.lineage.root, self.lineage.parent)
         self._card: dict[str, Any] = {**facts, "started": time.time(), "ended": None}
         card.write(self.path, self._card)
         self.journal.run_started(facts)
 
     def close(self, reason: str, counts: Mapping[str, int]) -> None:
-        """Store what the mode says, close all files, and note how the run ended. A second call does nothing."""
-        if self._card["ended"] is not None:
-            return
+        """Store what the mode says, close all files, and note how the run ended. A second call does nothing, but
+        returns only when the first has."""
+        with self._closing:
+            if self._card["ended"] is None:
+                self._close(reason, counts)
+
+    def _close(self, reason: str, counts: Mapping[str, int]) -> None:
         self._card |= {"ended": reason, "time_ended": time.time(), "counts": dict(counts)}
         self.checkpointer.close()
         self.journal.run_ended(reason, counts)

@@ -162,7 +162,7 @@ class Scheduler:
         return Try(task, 1, func, args, kwargs, None if options is None else options.resources, walltime, encode)
 
     def _launch(self, task: Task, attempt: Try) -> None:
-        if self.halted or self.first_failure is not None:
+        if self.first_failure is not None:
             self.give_up(task)
             return
         task.attempt = attempt
@@ -204,9 +204,12 @@ class Scheduler:
             self._hand_out(task, None, reply)
             return
         known = self._known(task, reply.value, None, reply.duration)
-        then = partial(self._take, task, self._hand_out, known, reply)
+        self._keep(task, known, reply.encoded, partial(self._take, task, self._hand_out, known, reply))
+
+    def _keep(self, task: Task, known: Known, encoded: bytes | None, then: Callable[[], None]) -> None:
+        assert task.key is not None
         try:
-            self._run.checkpointer.keep(task.key, known, reply.encoded, then)
+            self._run.checkpointer.keep(task.key, known, encoded, then)
         except SerializationError as exc:
             self._warn_once(task.app, "", f"results of {task.app.name} are not checkpointed: {exc}")
             then()
@@ -220,7 +223,7 @@ class Scheduler:
             assert task.key is not None
             self._memo.finish(task.key, task, known)
         self._journal.ended(task, reply)
-        if self._table.move(task, State.exec_done):
+        if not self.halted and self._table.move(task, State.exec_done):
             task.future.set_result(reply.value)
 
     def _reused(self, task: Task, known: Known) -> None:
@@ -279,8 +282,7 @@ class Scheduler:
         if task.key is not None:
             if isinstance(exc, task.app.remember):
                 known = self._known(task, None, exc)
-                self._run.checkpointer.keep(task.key, known, None, lambda: None)
-                self._memo.finish(task.key, task, known)
+                self._keep(task, known, None, partial(self._memo.finish, task.key, task, known))
             self._memo.release(task.key, task)
         self._journal.failed(task, state, exc, reply)
         if not self._config.lazy_errors and self.first_failure is None:
@@ -343,13 +345,22 @@ class Scheduler:
         self._steps.soon(partial(self._take, task, step, *args))
 
     def _take(self, task: Task, step: Callable[..., None], *args: Any) -> None:
-        """Take a step of a task. Whatever it raises becomes the task's failure: its future resolves (I2)."""
+        """Take a step of a task. Whatever it raises becomes the task's failure: its future resolves (I2).
+
+        In a run that was told to stop no step is taken: `DataFlowKernel.abandon` resolves what is left.
+        """
+        if self.halted:
+            return
         try:
             step(task, *args)
         except BaseException as exc:
-            if isinstance(exc, AssertionError):
-                logger.exception("parslish broke one of its own rules; please report this")
-            self._fail(task, exc)
+            if not self.halted:  # else the run's files are closed: what can no longer be kept is not handed out
+                if isinstance(exc, AssertionError):
+                    logger.exception("parslish broke one of its own rules; please report this")
+                self._fail(task, exc)
+            # Ctrl-C hits the main thread wherever it is, and is meant for the script.
+            if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
 
     # ---------------------------------------------------------------------------------- giving up
 

@@ -272,9 +272,8 @@ def test_with_strict_keys_it_is_an_error() -> None:
     @python_app(cache=True)
     def use(lock: Any) -> None: ...
 
-    with parslish.load(Config(strict_keys=True)):
-        with pytest.raises(parslish.Unidentifiable, match="argument 'lock'"):
-            use(threading.Lock()).result()
+    with parslish.load(Config(strict_keys=True)), pytest.raises(parslish.Unidentifiable, match="argument 'lock'"):
+        use(threading.Lock()).result()
 
 
 def test_a_result_that_cannot_be_stored_is_handed_out_with_one_warning(

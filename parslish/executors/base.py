@@ -111,12 +111,13 @@ class Executor(abc.ABC):
         except Exception as exc:  # executor boundary
             sink.deliver(Reply(attempt, exception=exc))
             return
-        sink.started(attempt, f"{HOST}:{self.label}")
+        worker = f"{HOST}:{self.label}"
+        sink.started(attempt, worker)
 
         def answer(done: Future[Any]) -> None:
             exc = CancelledError() if done.cancelled() else done.exception()
             value = None if exc else done.result()
-            sink.deliver(Reply(attempt, value, exc, started=began, duration=time.time() - began))
+            sink.deliver(Reply(attempt, value, exc, started=began, duration=time.time() - began, worker=worker))
 
         future.add_done_callback(answer)
 

@@ -167,6 +167,8 @@ _importable: weakref.WeakKeyDictionary[ModuleType, bool] = weakref.WeakKeyDictio
 def _is_found(module: ModuleType) -> bool:
     # importlib.util.find_spec would answer from sys.modules, that is, always yes.
     parent, _, _ = module.__name__.rpartition(".")
+    if module.__name__.partition(".")[0] in sys.stdlib_module_names:
+        return True  # some of which have other names than their files
     path = None
     if parent:
         if parent not in sys.modules or not importable(sys.modules[parent]):
@@ -177,8 +179,8 @@ def _is_found(module: ModuleType) -> bool:
         spec = next(filter(None, specs), None)
     except Exception:  # user code: import hooks
         return False
-    file = getattr(module, "__file__", None)
-    return spec is not None and (file is None or spec.origin == file)
+    own = getattr(module, "__spec__", None)
+    return spec is not None and own is not None and spec.origin == own.origin
 
 
 def _attribute(module: ModuleType, name: str) -> Any:

@@ -7,6 +7,7 @@ Only the dispatcher's thread touches a `RemoteWorker`.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing.resource_tracker
 import os
 import select
 import signal
@@ -157,10 +158,14 @@ def _start(theirs: socket.socket) -> Any:
     # loky starts a process without fork (threads, locks) and without the script's __main__ (no guard needed),
     # with our sys.path and working directory. Its Popen alone, without Process.start(): that would enter the
     # worker among multiprocessing's children, which are joined at exit, by a forked child too.
+    from loky.backend import resource_tracker
     from loky.backend.popen_loky_posix import Popen
     from loky.backend.process import LokyProcess
 
-    # It inherits that Ctrl-C is blocked, until `serve` can say what that means there.
+    # It inherits that Ctrl-C is blocked, until `serve` can say what that means there. The trackers come first,
+    # because starting them ends with unblocking.
+    resource_tracker.ensure_running()
+    multiprocessing.resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with contextlib.closing(Connection(theirs.detach())) as connection:

@@ -5,7 +5,6 @@ the very code that runs. Files, notebook cells and `python -c` are looked throug
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -22,9 +21,7 @@ from types import CodeType
 from typing import Any
 
 _PARSED_KEPT = 16
-_FUTURE_FLAGS = functools.reduce(
-    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-)
+_FUTURE_FLAGS: int = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -62,12 +59,12 @@ def definition(code: CodeType, namespace: dict[str, Any]) -> Definition | None:
     if parsed is None:
         return None
     place = code.co_name, code.co_firstlineno
-    nodes = parsed.nodes[place] if place in parsed.nodes else []
+    nodes = parsed.nodes.get(place, [])
     # Of two lambdas in one line, nothing says which is which.
     if len(nodes) != 1 or code not in parsed.codes[place]:
         return None
     node = nodes[0]
-    text = "".join(parsed.lines[_first_line(node) - 1 : node.end_lineno])
+    text = "\n".join(parsed.lines[_first_line(node) - 1 : node.end_lineno])
     return Definition(node, textwrap.dedent(text))
 
 
@@ -98,11 +95,12 @@ def _parse(text: str, flags: int) -> _Parsed | None:
     codes: dict[tuple[str, int], list[CodeType]] = defaultdict(list)
     for code in _inside(module):
         codes[code.co_name, code.co_firstlineno].append(code)
-    return _Parsed(text.splitlines(keepends=True), dict(nodes), codes)
+    return _Parsed(text.split("\n"), dict(nodes), codes)
 
 
 def _first_line(node: FunctionNode) -> int:
-    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+    first: int = min(each.lineno for each in (node, *getattr(node, "decorator_list", ())))
+    return first
 
 
 def _inside(code: CodeType) -> Iterator[CodeType]:

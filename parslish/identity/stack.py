@@ -1,4 +1,4 @@
-"""Owns a sketch of the interpreter's stack: which of the values on it were read from the surroundings, and by what path.
+"""Owns a sketch of the interpreter's stack: which of its values were read from the surroundings, and by what path.
 
 What is not followed exactly is forgotten, so that an unknown instruction hides a path and never invents one.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dis
 import sys
 
-#: Where a value came from: kind of name ("global", "free"), name, attributes; ENTRY stands for a subscript.
+#: Where a value came from: kind of name (see `uses`), name, attributes; ENTRY stands for a subscript.
 Path = tuple[str, ...]
 ENTRY = "[]"
 
@@ -16,12 +16,12 @@ ENTRY = "[]"
 SAY_NOTHING = frozenset({"CACHE", "NOP", "EXTENDED_ARG", "RESUME", "KW_NAMES"})
 
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
-_ENDS = frozenset(
-    "JUMP_FORWARD JUMP_ABSOLUTE JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT RETURN_VALUE RETURN_CONST RAISE_VARARGS"
-    " RERAISE".split()
-)
-# Instructions that only take from the top, or only add to it.
-_ONLY_TAKE = ("POP_", "STORE_FAST", "STORE_NAME", "STORE_DEREF", "STORE_GLOBAL")
+_ENDS = frozenset({
+    "JUMP_ABSOLUTE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_FORWARD", "RAISE_VARARGS", "RERAISE",
+    "RETURN_CONST", "RETURN_VALUE",
+})  # fmt: skip
+# Instructions that only take the topmost value, or only add to it.
+_STORES = frozenset({"STORE_FAST", "STORE_NAME", "STORE_DEREF", "STORE_GLOBAL"})
 _ONLY_ADD = ("LOAD_", "PUSH_NULL")
 # How many of the topmost values these turn round: the topmost goes to the bottom of them.
 _TURNS = {"ROT_TWO": 2, "ROT_THREE": 3, "ROT_FOUR": 4}
@@ -51,6 +51,10 @@ class Stack:
 
     def drop(self, count: int) -> None:
         del self._paths[max(len(self._paths) - count, 0) :]
+
+    def load(self, path: Path | None) -> None:
+        """Put one value on top."""
+        self._paths.append(path)
 
     def push(self, path: Path | None, instruction: dis.Instruction, replaced: int = 0) -> None:
         """Put the path of what an instruction loads, in the place of `replaced` values that were dropped."""
@@ -101,7 +105,7 @@ def _effect(instruction: dis.Instruction) -> int:
 def _change(paths: list[Path | None], instruction: dis.Instruction, effect: int) -> None:
     if effect < 0:
         del paths[effect:]
-    if instruction.opname.startswith(_ONLY_TAKE):
+    if instruction.opname in _STORES or instruction.opname.startswith("POP_"):
         return
     if effect >= 0 and not instruction.opname.startswith(_ONLY_ADD):
         paths[-2:] = [None] * len(paths[-2:])

@@ -21,27 +21,32 @@ _CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
 _DEEPEST = 8
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: not built into a compiled library for good
 # By name, so that nothing is imported for them.
-_FIXED = frozenset(
-    "builtins.range builtins.NotImplementedType pathlib.PosixPath pathlib.PurePosixPath datetime.date datetime.datetime"
-    " datetime.time datetime.timedelta decimal.Decimal fractions.Fraction uuid.UUID re.Pattern".split()
-)
+_FIXED = frozenset({
+    "builtins.NotImplementedType", "builtins.range", "datetime.date", "datetime.datetime", "datetime.time",
+    "datetime.timedelta", "decimal.Decimal", "fractions.Fraction", "pathlib.PosixPath", "pathlib.PurePosixPath",
+    "re.Pattern", "uuid.UUID",
+})  # fmt: skip
 
 
 class Watch:
     """What a fingerprint has seen."""
 
-    def __init__(self, encode: Callable[[Any], bytes]) -> None:
-        self._encode = encode
+    def __init__(self) -> None:
         self._names: dict[tuple[int, str], tuple[Mapping[str, Any], Any]] = {}
+        self._sizes: list[Mapping[str, Any]] = []
         self._cells: list[tuple[CellType, Any]] = []
         self._functions: list[FunctionType] = []
         self._plain: list[tuple[Any, bytes]] = []
-        self._contents: list[tuple[Any, bytes]] = []
+        self._contents: list[tuple[Callable[[], bytes], bytes]] = []
         self._names_hold: Callable[[], bool] | None = None
 
     def name(self, space: Mapping[str, Any], name: str, value: Any) -> None:
         """`space[name]` is `value`, or is not there (ABSENT)."""
         self._names[id(space), name] = space, value
+
+    def size(self, space: Mapping[str, Any]) -> None:
+        """No name comes to a class: it could hide another's."""
+        self._sizes.append(space)
 
     def cell(self, cell: CellType, value: Any) -> None:
         """A closure's variable is `value`, or is not yet bound (ABSENT)."""
@@ -51,14 +56,14 @@ class Watch:
         """A function has its code and defaults, which autoreload replaces in place."""
         self._functions.append(func)
 
-    def content(self, value: Any, encoding: bytes) -> None:
-        """An object holds what it holds, unless it can never hold anything else."""
+    def content(self, value: Any, encoding: bytes, look: Callable[[], bytes]) -> None:
+        """An object holds what `look` finds, now and, where it can change, later."""
         if _is_fixed(value):
             return
         if _is_plain(value):
             self._plain.append((value, dumps(value, MARSHAL_VERSION)))
         else:
-            self._contents.append((value, encoding))
+            self._contents.append((look, encoding))
 
     def is_current(self) -> bool:
         """Whether all is as it was seen."""
@@ -69,13 +74,13 @@ class Watch:
     def _contents_hold(self) -> bool:
         try:
             return all(dumps(value, MARSHAL_VERSION) == seen for value, seen in self._plain) and all(
-                self._encode(value) == encoding for value, encoding in self._contents
+                look() == encoding for look, encoding in self._contents
             )
         except (ValueError, Unidentifiable):
             return False
 
     def _compiled(self) -> Callable[[], bool]:
-        """All comparisons by identity as one expression, as they are made at every call: three times as fast as a loop."""
+        """All comparisons by identity as one expression: made at every call, a loop would take three times as long."""
         scope: dict[str, Any] = {}
 
         def known(value: Any) -> str:
@@ -89,9 +94,11 @@ class Watch:
         for cell, value in self._cells:
             bound = f"{known(cell)}.cell_contents is {known(value)}"
             checks.append(f"{known(cell_value)}({known(cell)}) is {known(value)}" if value is ABSENT else bound)
+        checks += [f"len({known(space)}) == {len(space)}" for space in self._sizes]
         for func in self._functions:
-            for attribute in ("__code__", "__defaults__", "__kwdefaults__"):
-                checks.append(f"{known(func)}.{attribute} is {known(getattr(func, attribute))}")
+            checks.append(f"{known(func)}.__code__ is {known(func.__code__)}")
+            if func.__defaults__:
+                checks.append(f"{known(func)}.__defaults__ is {known(func.__defaults__)}")
         source = f"def names_hold():\n try: return {' and '.join(checks)}\n except (KeyError, ValueError): return False"
         exec(source, scope)
         names_hold: Callable[[], bool] = scope["names_hold"]
@@ -115,9 +122,10 @@ def _is_fixed(value: Any) -> bool:
         return all(map(_is_fixed, value))
     if isinstance(value, enum.Enum):
         return _is_fixed(value.value)
+    if not callable(value) or cls.__flags__ & _HEAP_TYPE:
+        return False
     # Functions of compiled libraries: nothing in them can be written to, unless they are methods of what can be.
-    bound_to = getattr(value, "__self__", None)
-    return callable(value) and not cls.__flags__ & _HEAP_TYPE and isinstance(bound_to, (NoneType, ModuleType, type))
+    return isinstance(getattr(value, "__self__", None), (NoneType, ModuleType, type))
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:

@@ -174,7 +174,8 @@ def _versions() -> dict[str, str]:
     than a first task may."""
     versions = {}
     for name, module in list(sys.modules.items()):
-        version = None if "." in name else getattr(module, "__version__", None)
+        # Not getattr: a module may compute its attributes, and warn.
+        version = None if "." in name else getattr(module, "__dict__", {}).get("__version__")
         if isinstance(version, str):
             versions[name] = version
     return versions

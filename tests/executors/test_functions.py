@@ -92,9 +92,9 @@ def test_a_module_made_by_hand_or_loaded_from_elsewhere_is_not_importable(
     made = types.ModuleType("made_by_hand")
     monkeypatch.setitem(sys.modules, "made_by_hand", made)
     assert not functions.importable(made)
-    source = tmp_path / "colorsys.py"  # hides behind the name of another module
+    source = tmp_path / "cloudpickle.py"  # hides behind the name of another module
     source.write_text("")
-    spec = importlib.util.spec_from_file_location("colorsys", source)
+    spec = importlib.util.spec_from_file_location("cloudpickle", source)
     assert spec is not None
     assert not functions.importable(importlib.util.module_from_spec(spec))
     assert functions.importable(jobs)

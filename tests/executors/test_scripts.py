@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.executors.test_processes import await_file, await_gone
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +112,6 @@ def test_a_program_that_forgets_to_shut_down_ends_with_its_workers(tmp_path: Pat
     assert time.monotonic() - began < 20
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_that_exits_normally_leaves_the_parents_workers_alone() -> None:
     code = (
         "import os, sys\n"
@@ -126,7 +123,7 @@ def test_a_forked_child_that_exits_normally_leaves_the_parents_workers_alone() -
         "assert executor.submit(jobs.pid, None).result(30) == pid\n"
         "print('all well')\n"
     )
-    assert_well(run("-c", code))
+    assert_well(run("-W", "ignore", "-c", code))  # of forking with threads, since Python 3.12
 
 
 def test_ctrl_c_does_not_disturb_workers_even_while_they_start() -> None:

@@ -179,6 +179,11 @@ def test_sigterm_ends_a_script_that_hangs_after_sigint() -> None:
     assert recovered().keys() >= set(range(COUNT))
 
 
+def test_a_forked_child_ends_by_sigterm() -> None:
+    driver = run("ending.py", "fork_a_child", "task_exit", "threads")
+    assert driver.facts("child") == [-signal.SIGTERM]
+
+
 # -------------------------------------------------------------------------------------- in this process
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import math
 import random
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -71,25 +71,22 @@ def test_extra_arguments_count() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_calls_are_bound_as_inspect_binds_them(seed: int) -> None:
+def test_random_calls_are_bound_as_python_binds_them(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    signature = inspect.signature(everything)
     maker = KeyMaker(everything, "app")
     by_binding: dict[str, bytes] = {}
     for _ in range(2_000):
         args = tuple(rng.choices([1, 2, [3]], k=rng.randrange(6)))
         kwargs = {name: rng.choice([1, 2, [3]]) for name in rng.sample("abcdefgh", rng.randrange(5))}
         try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError:
-            with pytest.raises(TypeError, match=r"^everything\(\) "):
+            *bound, rest = everything(*args, **kwargs)
+        except TypeError as exc:
+            with pytest.raises(TypeError, match=f"^{re.escape(str(exc))}$"):
                 maker.key(args, kwargs)
             continue
-        bound.apply_defaults()
-        bound.arguments["kwargs"] = sorted(bound.arguments["kwargs"].items())
         key = maker.key(args, kwargs)
-        assert by_binding.setdefault(repr(bound.arguments), key) == key
+        assert by_binding.setdefault(repr((bound, sorted(rest.items()))), key) == key
     assert len(set(by_binding.values())) == len(by_binding) > 100
 
 

@@ -45,7 +45,7 @@ DIFFERENT: list[Any] = [
     np.float16(1), np.longdouble(1), np.complex128(1), np.int64(1), np.int32(1), np.uint8(1), np.bool_(True), 1.0, 1,
     True, np.str_("a"), np.bytes_(b"a"), np.array("a"), np.array(["a"]), np.array(["a", "b"]), np.array([b"a"]),
     np.float64(np.nan), np.float64(0.0), np.float64(-0.0),
-    np.datetime64("2020-01-01"), np.datetime64("2020-01-01T00"), np.timedelta64(1, "s"), np.datetime64("NaT"),
+    np.datetime64("2020-01-01"), np.datetime64("2020-01-01T00"), np.timedelta64(1, "s"), np.datetime64("NaT", "s"),
     np.array(["2020-01-01"], "M8[D]"), np.array(["2020-01-01"], "M8[s]"), np.array([True]), np.array([1], "u1"),
     np.zeros(2, STRUCTURE), np.zeros(3, STRUCTURE), np.zeros(2, [("a", "i4"), ("z", "f8", (2,)), ("c", "U3")]),
     np.zeros((), STRUCTURE)[()], np.array([b"12345678"], "V8"),

@@ -6,6 +6,7 @@ Lines: `seen N` for each result that it waited for; what else a scene says. Each
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def slow_disk(kernel: DataFlowKernel) -> None:
 
     def slowly(fd: int) -> None:
         print("syncing")
-        time.sleep(0.5)
+        time.sleep(0.1)
         fsync(fd)
 
     OS_DISK.fsync = slowly  # type: ignore[method-assign,assignment]
@@ -163,6 +164,17 @@ def survive_interrupt(kernel: DataFlowKernel) -> None:
         print("refused", exc)
     kernel.cleanup()
     wait_for_signal(parslish.load(config("task_exit", "threads")))
+
+
+def fork_a_child(kernel: DataFlowKernel) -> None:
+    """A child forked by the script ends by SIGTERM like any process."""
+    do_half_and_half(kernel)
+    child = os.fork()
+    if child == 0:
+        time.sleep(LONG_S)
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def hang_after_interrupt(kernel: DataFlowKernel) -> None:
