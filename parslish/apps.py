@@ -9,7 +9,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from parslish.bash import BashRunner
 from parslish.errors import ConfigurationError, UsageError, near
@@ -153,13 +153,21 @@ def _call_defaults(func: Callable[..., Any]) -> Mapping[str, Any]:
 # -------------------------------------------------------------------------------------- decorators
 
 
-def _decorator(kind: str, function: Any, options: dict[str, Any]) -> Any:
+#: What `@python_app(…)` with parentheses gives.
+Decorator = Callable[[Callable[..., Any]], AppBase]
+
+
+def _decorator(kind: str, function: Any, options: dict[str, Any]) -> AppBase | Decorator:
     """`@python_app` and `@python_app(cache=True)`: with and without parentheses."""
     if function is None:
         return functools.partial(AppBase, kind=kind, **options)
     return AppBase(function, kind=kind, **options)
 
 
+@overload
+def python_app(function: Callable[..., Any], **options: Any) -> AppBase: ...
+@overload
+def python_app(function: None = None, data_flow_kernel: DataFlowKernel | None = None, **options: Any) -> Decorator: ...
 def python_app(
     function: Callable[..., Any] | None = None,
     data_flow_kernel: DataFlowKernel | None = None,
@@ -167,12 +175,16 @@ def python_app(
     executors: str | Sequence[str] = "all",
     ignore_for_cache: Sequence[str] | None = None,
     **more: Any,
-) -> Any:
+) -> AppBase | Decorator:
     """Make a function an app: each call is a task, and returns its future. Options: see `AppBase`."""
     options = _options(data_flow_kernel, cache, ignore_for_cache, more)
     return _decorator("python", function, {**options, "executors": executors})
 
 
+@overload
+def bash_app(function: Callable[..., Any], **options: Any) -> AppBase: ...
+@overload
+def bash_app(function: None = None, data_flow_kernel: DataFlowKernel | None = None, **options: Any) -> Decorator: ...
 def bash_app(
     function: Callable[..., Any] | None = None,
     data_flow_kernel: DataFlowKernel | None = None,
@@ -180,19 +192,23 @@ def bash_app(
     executors: str | Sequence[str] = "all",
     ignore_for_cache: Sequence[str] | None = None,
     **more: Any,
-) -> Any:
+) -> AppBase | Decorator:
     """Make a function that returns a command line an app that runs it; the result is the exit code, 0."""
     options = _options(data_flow_kernel, cache, ignore_for_cache, more)
     return _decorator("bash", function, {**options, "executors": executors})
 
 
+@overload
+def join_app(function: Callable[..., Any], **options: Any) -> AppBase: ...
+@overload
+def join_app(function: None = None, data_flow_kernel: DataFlowKernel | None = None, **options: Any) -> Decorator: ...
 def join_app(
     function: Callable[..., Any] | None = None,
     data_flow_kernel: DataFlowKernel | None = None,
     cache: bool | str = False,
     ignore_for_cache: Sequence[str] | None = None,
     **more: Any,
-) -> Any:
+) -> AppBase | Decorator:
     """Make a function that calls apps an app: it returns a future or a list of futures, whose result or
     results become its own. Its body runs in this process, whatever the executors are."""
     options = _options(data_flow_kernel, cache, ignore_for_cache, more)
@@ -211,14 +227,18 @@ def _options(
     return {"data_flow_kernel": kernel, "cache": cache, "ignore_for_cache": ignore, **more}
 
 
-_KINDS: Mapping[str, Callable[..., Any]] = {"python": python_app, "bash": bash_app, "join": join_app}
+_KINDS: Mapping[str, Any] = {"python": python_app, "bash": bash_app, "join": join_app}
 
 
-def app(function: Callable[..., Any] | str | None = None, **options: Any) -> Any:
+@overload
+def app(function: Callable[..., Any], **options: Any) -> AppBase: ...
+@overload
+def app(function: str | None = None, **options: Any) -> Decorator: ...
+def app(function: Callable[..., Any] | str | None = None, **options: Any) -> AppBase | Decorator:
     """`@app`, `@app(cache=True)` or `@app("bash", cache=True)`."""
     if isinstance(function, str):
         return App(function, **options)
-    return python_app(function, **options)
+    return python_app(**options) if function is None else python_app(function, **options)
 
 
 def App(
@@ -228,7 +248,7 @@ def App(
     cache: bool | str = False,
     executors: str | Sequence[str] = "all",
     **options: Any,
-) -> Any:
+) -> Decorator:
     """The oldest spelling: `@App('python', dfk, cache=True)`.
 
     `walltime` is accepted and, as in Parsl, has no effect; give `walltime=` in the call.
@@ -237,4 +257,5 @@ def App(
         raise ConfigurationError(f"App({apptype!r}): 'python', 'bash' or 'join' is needed{near(apptype, _KINDS)}")
     if apptype != "join":
         options["executors"] = executors
-    return _KINDS[apptype](None, data_flow_kernel, cache, **options)
+    made: Decorator = _KINDS[apptype](None, data_flow_kernel, cache, **options)
+    return made

@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,7 +78,7 @@ class Config:
     """
 
     # What runs tasks; apps pick by label. Default: one `ThreadPoolExecutor()`.
-    executors: list[Executor] = _option(_default_executors, config_dict.executors, none=_default_executors)
+    executors: Sequence[Executor] = _option(_default_executors, config_dict.executors, none=_default_executors)
     _: KW_ONLY
 
     # -- reuse and checkpoints
@@ -115,9 +115,7 @@ class Config:
     # False: stop launching at the first failure, and raise it at the next call.
     lazy_errors: bool = _option(True, takes.flag, "lazyFail")
     # Leaving `with load(...)`: wait for tasks and clean up, clean up at once, or touch nothing.
-    exit_mode: Literal["cleanup", "skip", "wait"] = _option(
-        "cleanup", takes.one_of("cleanup", "skip", "wait")
-    )
+    exit_mode: Literal["cleanup", "skip", "wait"] = _option("cleanup", takes.one_of("cleanup", "skip", "wait"))
 
     # -- the run
     # The folder that runs are kept in, one numbered folder each.
@@ -159,9 +157,7 @@ class Config:
 
     def _differs(self, option: dataclasses.Field[Any]) -> bool:
         value = getattr(self, option.name)
-        return option.default is dataclasses.MISSING or (
-            value is not option.default and value != option.default
-        )
+        return option.default is dataclasses.MISSING or (value is not option.default and value != option.default)
 
     @property
     def period_s(self) -> float:
@@ -182,9 +178,7 @@ class Config:
             )
 
     @classmethod
-    def of(
-        cls, source: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None, /, **fields: Any
-    ) -> Config:
+    def of(cls, source: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None, /, **fields: Any) -> Config:
         """The configuration that `source` means: a Config (itself), a dict, the path of a TOML file, or None.
 
         Args:

@@ -10,6 +10,7 @@ Both become the same list of `Given`s, which `Config` checks. Nobody's dict is c
 
 from __future__ import annotations
 
+import concurrent.futures
 import importlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -114,6 +115,8 @@ def executors(place: str, value: Any) -> list[Executor]:
         refuse(place, value, "a list of executors")
     made: list[Executor] = []
     for i, item in enumerate(value):
+        if isinstance(item, concurrent.futures.Executor):
+            item = _of_pool(item)
         made.append(item if isinstance(item, Executor) else executor(f"{place}[{i}]", item))
     if not made:
         raise ConfigurationError(f"{place}: the list is empty, takes at least one executor")
@@ -121,14 +124,19 @@ def executors(place: str, value: Any) -> list[Executor]:
     return made
 
 
+def _of_pool(pool: concurrent.futures.Executor) -> Executor:
+    """The oldest Parsl scripts name the standard library's pools."""
+    from parslish.executors.pool import PoolExecutor
+
+    return PoolExecutor(pool, label=f"{type(pool).__name__}-{id(pool):x}")
+
+
 def _unique_labels(place: str, made: Iterable[Executor]) -> None:
     """Refuse two executors with one label: apps pick executors by it."""
     seen = set()
     for each in made:
         if each.label in seen:
-            raise ConfigurationError(
-                f"{place}: two executors have the label {each.label!r}; give each its own"
-            )
+            raise ConfigurationError(f"{place}: two executors have the label {each.label!r}; give each its own")
         seen.add(each.label)
 
 

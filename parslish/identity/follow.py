@@ -26,7 +26,6 @@ from parslish.identity.value import encode
 from parslish.identity.watch import Watch
 
 _BIGGEST_SHOWN = 10**100
-_NO_CONTENT = (logging.Logger, Future)
 
 
 class Walk:
@@ -107,6 +106,7 @@ class Walk:
     def _module(self, module: ModuleType) -> Iterator[bytes]:
         """A module that is used as a whole: all that is in it."""
         space = vars(module)
+        self.watch.size(space)
         for name in sorted(space.keys() - IN_EVERY_MODULE):
             self.watch.name(space, name, space[name])
             yield text(name) + self.token(space[name], f"{module.__name__}.{name}", "constant")
@@ -114,9 +114,9 @@ class Walk:
     # ----------------------------------------------------------------------------------------- data
 
     def _constant(self, value: Any, name: str, kind: str, without: frozenset[str]) -> bytes:
-        look = functools.partial(_encode, value, without)
-        if isinstance(value, _NO_CONTENT) or type(value).__module__.startswith(("parslish.", "weakref")):
+        if _is_machinery(value):
             return self._opaque(value, name)
+        look = functools.partial(_encode, value, without)
         try:
             encoding = look()
         except Unidentifiable:
@@ -129,6 +129,14 @@ class Walk:
         token = composite(b"opaque", _type_name(value))
         self.part("opaque", name, token)
         return token
+
+
+def _is_machinery(value: Any) -> bool:
+    """Whether a value only serves to run, log or keep track: kernels, futures, loggers, weak tables."""
+    if isinstance(value, (logging.Logger, Future)):
+        return True
+    cls = type(value)
+    return cls.__module__.startswith(("parslish.", "weakref")) and not hasattr(cls, "__parslish_key__")
 
 
 def _encode(value: Any, without: frozenset[str]) -> bytes:

@@ -91,16 +91,21 @@ class _Own:
     def _read(self, path: Path) -> Iterator[bytes]:
         scope, name = path[:2]
         yield text(scope) + (atom(None) if name == self._own_name else text(name))
+        place = f"{self._func.__globals__.get('__name__') if scope == 'global' else self._name}.{name}"
+        if path[:2] in self._uses.changes:
+            yield self._only_named("state", place)
+        else:
+            yield from self._along(path, 2, self._variable(scope, name), place)
+
+    def _variable(self, scope: str, name: str) -> Any:
         if scope == "global":
-            space = self._func.__globals__
-            value = space.get(name, ABSENT)
-            self._walk.watch.name(space, name, value)
-            yield from self._along(path, 2, value, f"{space.get('__name__')}.{name}")
+            value = self._func.__globals__.get(name, ABSENT)
+            self._walk.watch.name(self._func.__globals__, name, value)
         else:
             cell = _cell(self._func, name)
             value = cell_value(cell)
             self._walk.watch.cell(cell, value)
-            yield from self._along(path, 2, value, f"{self._name}.{name}")
+        return value
 
     def _along(self, path: Path, start: int, value: Any, place: str) -> Iterator[bytes]:
         """What a path stands for, of which the first names are known to lead to `value`."""
@@ -110,14 +115,23 @@ class _Own:
                 break
             module, name = value, path[end]
             yield text(name)
-            if name not in vars(module):
-                own_submodule(module, name)  # which then is an attribute
-            value, place = vars(module).get(name, ABSENT), f"{module.__name__}.{name}"
-            self._walk.watch.name(vars(module), name, value)
+            place = f"{module.__name__}.{name}"
+            if path[: end + 1] in self._uses.changes:
+                yield self._only_named("state", place)
+                return
+            value = self._attribute(module, name)
         yield self._found(path, value, place)
 
+    def _attribute(self, module: ModuleType, name: str) -> Any:
+        space = vars(module)
+        if name not in space:
+            own_submodule(module, name)  # which then is an attribute
+        value = space.get(name, ABSENT)
+        self._walk.watch.name(space, name, value)
+        return space.get("__getattr__", ABSENT) if value is ABSENT else value
+
     def _found(self, path: Path, value: Any, place: str) -> bytes:
-        if _is_state(path, value, self._uses):
+        if _is_changed(path, value, self._uses):
             return self._only_named("state", place)
         if value is not ABSENT:
             written_to = {change[len(path)] for change in self._uses.changes if change[: len(path)] == path}
@@ -133,9 +147,9 @@ class _Own:
         return token
 
 
-def _is_state(path: Path, value: Any, used: Uses) -> bool:
-    """Whether the code that reads a name also binds it anew, or changes the container that it leads to."""
-    if path in used.changes or any(change[: len(path) + 1] == (*path, ENTRY) for change in used.changes):
+def _is_changed(path: Path, value: Any, used: Uses) -> bool:
+    """Whether the code that reads a container also changes it."""
+    if any(change[: len(path) + 1] == (*path, ENTRY) for change in used.changes):
         return True
     return is_container(value) and any(_changed_by(call) == path for call in used.calls)
 

@@ -9,6 +9,7 @@ import __future__
 
 import ast
 import functools
+import inspect
 import itertools
 import linecache
 import re
@@ -22,6 +23,9 @@ from typing import Any
 
 _PARSED_KEPT = 16
 _FUTURE_FLAGS: int = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
+_FUTURE_FLAGS &= ~inspect.CO_NESTED  # the mark of each function in another; it is also that of a very old feature
+
+_IN_NOTEBOOKS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -85,7 +89,7 @@ def _command() -> str:
 def _parse(text: str, flags: int) -> _Parsed | None:
     try:
         tree = ast.parse(text)
-        module = compile(tree, "<fingerprint>", "exec", flags, dont_inherit=True)
+        module = compile(tree, "<fingerprint>", "exec", flags | _IN_NOTEBOOKS, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     nodes: dict[tuple[str, int], list[FunctionNode]] = defaultdict(list)

@@ -33,9 +33,9 @@ class Watch:
 
     def __init__(self) -> None:
         self._names: dict[tuple[int, str], tuple[Mapping[str, Any], Any]] = {}
-        self._sizes: list[Mapping[str, Any]] = []
+        self._sizes: list[tuple[Mapping[str, Any], int]] = []
         self._cells: list[tuple[CellType, Any]] = []
-        self._functions: list[FunctionType] = []
+        self._functions: list[tuple[FunctionType, str, Any]] = []
         self._plain: list[tuple[Any, bytes]] = []
         self._contents: list[tuple[Callable[[], bytes], bytes]] = []
         self._names_hold: Callable[[], bool] | None = None
@@ -45,8 +45,8 @@ class Watch:
         self._names[id(space), name] = space, value
 
     def size(self, space: Mapping[str, Any]) -> None:
-        """No name comes to a class: it could hide another's."""
-        self._sizes.append(space)
+        """No name comes to a class or module: it could hide another's."""
+        self._sizes.append((space, len(space)))
 
     def cell(self, cell: CellType, value: Any) -> None:
         """A closure's variable is `value`, or is not yet bound (ABSENT)."""
@@ -54,7 +54,9 @@ class Watch:
 
     def function(self, func: FunctionType) -> None:
         """A function has its code and defaults, which autoreload replaces in place."""
-        self._functions.append(func)
+        self._functions.append((func, "__code__", func.__code__))
+        if func.__defaults__:
+            self._functions.append((func, "__defaults__", func.__defaults__))
 
     def content(self, value: Any, encoding: bytes, look: Callable[[], bytes]) -> None:
         """An object holds what `look` finds, now and, where it can change, later."""
@@ -94,11 +96,8 @@ class Watch:
         for cell, value in self._cells:
             bound = f"{known(cell)}.cell_contents is {known(value)}"
             checks.append(f"{known(cell_value)}({known(cell)}) is {known(value)}" if value is ABSENT else bound)
-        checks += [f"len({known(space)}) == {len(space)}" for space in self._sizes]
-        for func in self._functions:
-            checks.append(f"{known(func)}.__code__ is {known(func.__code__)}")
-            if func.__defaults__:
-                checks.append(f"{known(func)}.__defaults__ is {known(func.__defaults__)}")
+        checks += [f"len({known(space)}) == {size}" for space, size in self._sizes]
+        checks += [f"{known(func)}.{attribute} is {known(value)}" for func, attribute, value in self._functions]
         source = f"def names_hold():\n try: return {' and '.join(checks)}\n except (KeyError, ValueError): return False"
         exec(source, scope)
         names_hold: Callable[[], bool] = scope["names_hold"]

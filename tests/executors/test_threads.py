@@ -106,3 +106,10 @@ class TestKernelAsPool:
     def test_config_and_kernel_at_once_are_refused(self) -> None:
         with pytest.raises(ValueError, match="either"):
             ParslPoolExecutor()
+
+
+def test_a_standard_pool_among_the_executors_is_taken_as_it_is() -> None:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        with parslish.DataFlowKernel(executors=[pool]) as kernel:
+            assert python_app(abs, data_flow_kernel=kernel)(-3).result() == 3
+        assert pool.submit(abs, -4).result() == 4
