@@ -35,7 +35,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     S.unsched: frozenset({S.pending, S.launched, S.memo_done, S.failed, S.dep_fail, S.cancelled}),
     S.pending: frozenset({S.launched, S.memo_done, S.failed, S.dep_fail, S.cancelled}),
     S.launched: frozenset({S.running, S.joining, S.exec_done, S.failed, S.fail_retryable, S.cancelled}),
-    S.running: frozenset({S.joining, S.exec_done, S.failed, S.fail_retryable, S.cancelled}),
+    # Twice running: taken back from a worker before it began, or lost with a neighbour, and given to another.
+    S.running: frozenset({S.running, S.joining, S.exec_done, S.failed, S.fail_retryable, S.cancelled}),
     S.joining: frozenset({S.exec_done, S.failed, S.cancelled}),
     S.fail_retryable: frozenset({S.launched, S.failed, S.cancelled}),
     S.exec_done: frozenset(),

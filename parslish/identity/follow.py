@@ -165,7 +165,8 @@ def _wrapper(value: Any) -> tuple[bytes, Iterable[Any], bool] | None:
         return b"partial", [value.func, *value.args, *_flattened(value.keywords)], False
     inner = unwrapped(value)
     if inner is not None:
-        return _type_name(value), inner, False
+        is_there = bytes(each is not None for each in inner)
+        return _type_name(value) + is_there, [each for each in inner if each is not None], False
     if isinstance(value, (FunctionType, type)) or is_project_module(type(value).__module__):
         return None
     # Not by getattr, to which some objects answer with whatever they are asked for.

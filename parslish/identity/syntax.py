@@ -99,9 +99,16 @@ def _fields(node: ast.AST) -> _Fields:
     fields = [(name, getattr(node, name, None)) for name in node._fields if name not in left_out]
     if isinstance(node, _WITH_BODY):
         fields = [(name, _body(node) if name == "body" else value) for name, value in fields]
+    if isinstance(node, ast.JoinedStr):
+        return [("values", [each for each in node.values if not _is_empty_text(each)])]
     if isinstance(node, ast.Constant):
         return fields  # None is a value here
     return [(name, value) for name, value in fields if value is not None and value != []]
+
+
+def _is_empty_text(node: ast.expr) -> bool:
+    """Python 3.12 leaves such in f-strings."""
+    return isinstance(node, ast.Constant) and node.value == ""
 
 
 def _body(node: Any) -> Any:
