@@ -157,77 +157,53 @@ def _call_defaults(func: Callable[..., Any]) -> Mapping[str, Any]:
 Decorator = Callable[[Callable[..., Any]], AppBase]
 
 
-def _decorator(kind: str, function: Any, options: dict[str, Any]) -> AppBase | Decorator:
-    """`@python_app` and `@python_app(cache=True)`: with and without parentheses."""
-    if function is None:
-        return functools.partial(AppBase, kind=kind, **options)
-    return AppBase(function, kind=kind, **options)
+class AppDecorator:
+    """A decorator that makes functions apps of one kind, with and without parentheses. Options: see `AppBase`."""
+
+    def __init__(self, kind: str, doc: str) -> None:
+        self.kind = kind
+        self.__name__ = self.__qualname__ = f"{kind}_app"
+        self.__doc__ = f"{doc} Options: see `AppBase`."
+        # A join's body runs in this process: it has no executors to choose from.
+        ours = {"func", "kind", "executors"} if kind == "join" else {"func", "kind"}
+        options = [p for p in inspect.signature(AppBase).parameters.values() if p.name not in ours]
+        function = inspect.Parameter("function", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+        self.__signature__ = inspect.Signature([function, *options])
+        self._known = {p.name for p in options}
+
+    @overload
+    def __call__(self, function: Callable[..., Any], **options: Any) -> AppBase: ...
+    @overload
+    def __call__(
+        self, function: None = None, data_flow_kernel: DataFlowKernel | None = None, **options: Any
+    ) -> Decorator: ...
+    def __call__(
+        self,
+        function: Callable[..., Any] | None = None,
+        data_flow_kernel: DataFlowKernel | None = None,
+        cache: bool | str = False,
+        **options: Any,
+    ) -> AppBase | Decorator:
+        for name in options.keys() - self._known:
+            raise TypeError(
+                f"{self.__name__} takes no keyword {name!r}{near(name, self._known)}; "
+                f"it takes {', '.join(sorted(self._known))}"
+            )
+        options |= {"kind": self.kind, "data_flow_kernel": data_flow_kernel, "cache": cache}
+        return functools.partial(AppBase, **options) if function is None else AppBase(function, **options)
 
 
-@overload
-def python_app(function: Callable[..., Any], **options: Any) -> AppBase: ...
-@overload
-def python_app(function: None = None, data_flow_kernel: DataFlowKernel | None = None, **options: Any) -> Decorator: ...
-def python_app(
-    function: Callable[..., Any] | None = None,
-    data_flow_kernel: DataFlowKernel | None = None,
-    cache: bool | str = False,
-    executors: str | Sequence[str] = "all",
-    ignore_for_cache: Sequence[str] | None = None,
-    **more: Any,
-) -> AppBase | Decorator:
-    """Make a function an app: each call is a task, and returns its future. Options: see `AppBase`."""
-    options = _options(data_flow_kernel, cache, ignore_for_cache, more)
-    return _decorator("python", function, {**options, "executors": executors})
+python_app = AppDecorator("python", "Make a function an app: each call is a task, and returns its future.")
+bash_app = AppDecorator(
+    "bash", "Make a function that returns a command line an app that runs it; the result is the exit code, 0."
+)
+join_app = AppDecorator(
+    "join",
+    "Make a function that calls apps an app: it returns a future or a list of futures, whose result or results become "
+    "its own. Its body runs in this process, whatever the executors are.",
+)
 
-
-@overload
-def bash_app(function: Callable[..., Any], **options: Any) -> AppBase: ...
-@overload
-def bash_app(function: None = None, data_flow_kernel: DataFlowKernel | None = None, **options: Any) -> Decorator: ...
-def bash_app(
-    function: Callable[..., Any] | None = None,
-    data_flow_kernel: DataFlowKernel | None = None,
-    cache: bool | str = False,
-    executors: str | Sequence[str] = "all",
-    ignore_for_cache: Sequence[str] | None = None,
-    **more: Any,
-) -> AppBase | Decorator:
-    """Make a function that returns a command line an app that runs it; the result is the exit code, 0."""
-    options = _options(data_flow_kernel, cache, ignore_for_cache, more)
-    return _decorator("bash", function, {**options, "executors": executors})
-
-
-@overload
-def join_app(function: Callable[..., Any], **options: Any) -> AppBase: ...
-@overload
-def join_app(function: None = None, data_flow_kernel: DataFlowKernel | None = None, **options: Any) -> Decorator: ...
-def join_app(
-    function: Callable[..., Any] | None = None,
-    data_flow_kernel: DataFlowKernel | None = None,
-    cache: bool | str = False,
-    ignore_for_cache: Sequence[str] | None = None,
-    **more: Any,
-) -> AppBase | Decorator:
-    """Make a function that calls apps an app: it returns a future or a list of futures, whose result or
-    results become its own. Its body runs in this process, whatever the executors are."""
-    options = _options(data_flow_kernel, cache, ignore_for_cache, more)
-    return _decorator("join", function, options)
-
-
-_MORE = frozenset({"version", "aka", "expires", "remember", "copy_results"})
-_ALL = _MORE | {"data_flow_kernel", "cache", "executors", "ignore_for_cache"}
-
-
-def _options(
-    kernel: DataFlowKernel | None, cache: bool | str, ignore: Sequence[str] | None, more: dict[str, Any]
-) -> dict[str, Any]:
-    for name in more.keys() - _MORE:
-        raise TypeError(f"an app takes no keyword {name!r}{near(name, _ALL)}; it takes {', '.join(sorted(_ALL))}")
-    return {"data_flow_kernel": kernel, "cache": cache, "ignore_for_cache": ignore, **more}
-
-
-_KINDS: Mapping[str, Any] = {"python": python_app, "bash": bash_app, "join": join_app}
+_KINDS = {"python": python_app, "bash": bash_app, "join": join_app}
 
 
 @overload
@@ -257,5 +233,4 @@ def App(
         raise ConfigurationError(f"App({apptype!r}): 'python', 'bash' or 'join' is needed{near(apptype, _KINDS)}")
     if apptype != "join":
         options["executors"] = executors
-    made: Decorator = _KINDS[apptype](None, data_flow_kernel, cache, **options)
-    return made
+    return _KINDS[apptype](None, data_flow_kernel, cache=cache, **options)
