@@ -53,7 +53,7 @@ class RemoteWorker:
         self.jobs: dict[int, Job] = {}  #: sent and not yet answered
         self.load_s = 0.0  #: what they are expected to cost together
         self.functions: set[int] = set()  #: numbers of the functions it has
-        self._recalled = 0  # the job during which its others were last called back
+        self._recalled = 0  # the job during which its others were called back, until that is answered
 
     # ------------------------------------------------------------------------- what is sent
 
@@ -83,12 +83,13 @@ class RemoteWorker:
         """Whether it should get jobs: not while it runs the job on whose account it had to give some back."""
         if not self.ready or not batch.has_room(self.load_s, len(self.jobs)):
             return False
-        return not self._recalled or self._recalled != self.cell.job
+        return not self._recalled
 
     def recall(self) -> None:
         """Ask for the jobs back that it has not started; not twice during the same job."""
-        if self._recalled != self.cell.job:
-            self._recalled = self.cell.job
+        running = self.cell.job
+        if running in self.jobs and running != self._recalled:
+            self._recalled = running
             self.channel.send((far.RECALL,))
 
     def stop(self) -> None:
@@ -98,6 +99,9 @@ class RemoteWorker:
     def release(self, number: int) -> Job:
         """Take a job off its account: it was answered, or given back."""
         job = self.jobs.pop(number)
+        # By the answer, not by the cell: that changes a moment later, which wakes nobody.
+        if number == self._recalled:
+            self._recalled = 0
         self.load_s = self.load_s - job.cost_s if self.jobs else 0.0
         return job
 

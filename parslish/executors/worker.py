@@ -81,17 +81,23 @@ class Worker:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self._send((READY, usage.ru_maxrss * 1024))
         threading.Thread(target=self._listen, name="parslish-listener", daemon=True).start()
-        while (entry := self._inbox.get()) is not None:
+        while (entry := self._next()) is not None:
             if isinstance(entry, list):
                 self._forget(entry)
             else:
                 self._run_job(entry)
             del entry  # its arguments are not kept while this waits for the next
-            if self._inbox.empty():
-                self._cell.begin(0, 0.0)
-                self._flush()
-            elif time.perf_counter() - self._flushed_s > FLUSH_S:
-                self._flush()
+
+    def _next(self) -> tuple[Any, ...] | list[int] | None:
+        try:
+            entry = self._inbox.get_nowait()
+        except queue.Empty:  # not by asking first: the listener may give back what was there
+            self._cell.begin(0, 0.0)
+            self._flush()
+            return self._inbox.get()
+        if time.perf_counter() - self._flushed_s > FLUSH_S:
+            self._flush()
+        return entry
 
     # ------------------------------------------------------------------------- main thread
 
