@@ -102,7 +102,7 @@ class Config:
     strict_keys: bool = _option(False, takes.flag)
     # A hit within a run hands out the object itself (False), or a copy (True).
     copy_results: bool = _option(False, takes.flag)
-    # Results kept in memory for reuse within the run; older ones are read back from the checkpoint.
+    # Results kept in memory for reuse within the run; what was dropped is computed again, unless it was loaded.
     memo_entries: int = _option(100_000, takes.count(0))
 
     # -- failures

@@ -53,8 +53,8 @@ class Memo:
 
     Args:
         store: loaded checkpoints, or None.
-        limit: how many results of this run are kept in memory; the oldest are dropped first, and read back
-            from the store, or computed again, when asked for.
+        limit: how many results are kept in memory. The oldest are dropped first; when asked for again, those that
+            were loaded are read again, those of this run are computed again.
     """
 
     def __init__(self, store: Store | None, limit: int) -> None:
