@@ -92,7 +92,7 @@ class AppBase:
     @functools.cached_property
     def key_makers(self) -> list[KeyMaker]:
         """What makes the keys of its calls: under its name first, then under its earlier ones."""
-        maker = KeyMaker(self.func, self.name, ignore=self._ignore, version=self.version)
+        maker = KeyMaker(self.func, self.name, ignore=self._ignore, version=self.version, kind=self.kind)
         return [maker, *(maker.other_name(name) for name in self._aka)]
 
     def __call__(self, *args: Any, **kwargs: Any) -> AppFuture:

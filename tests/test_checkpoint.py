@@ -374,3 +374,12 @@ def test_pending_futures_resolve_when_the_kernel_ends() -> None:
     waiting = app(gate)
     kernel.cleanup()
     assert waiting.cancelled()
+
+
+def test_the_same_function_as_an_app_of_another_kind_has_results_of_its_own() -> None:
+    def say(word: str) -> str:
+        return f"echo {word} > /dev/null"
+
+    with parslish.load():
+        assert python_app(say, cache=True)("hi").result() == "echo hi > /dev/null"
+        assert parslish.bash_app(say, cache=True)("hi").result() == 0

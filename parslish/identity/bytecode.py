@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import dis
+import inspect
 import sys
 from collections.abc import Iterator
 from types import CodeType
@@ -18,6 +19,9 @@ _SAY_NOTHING = frozenset({"CACHE", "NOP", "EXTENDED_ARG", "RESUME"})
 _READ_BY_NAME = frozenset({"LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLOSURE"})
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 _RESOLVED = frozenset({*dis.hasconst, *dis.hasname, *dis.haslocal, *dis.hasfree})
+# Other flags tell how and from where it was compiled.
+_KINDS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR
+_KINDS |= inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -29,8 +33,8 @@ def canonical_code(code: CodeType, own_name: str = "") -> bytes:
         own_name: the name under which it calls itself, which it may change; "" when it does not.
     """
     parameters = code.co_argcount + code.co_kwonlyargcount
-    parameters += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # *args, **kwargs
-    signature = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    parameters += bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    signature = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _KINDS)
     return composite(
         b"bytecode " + _VERSION.encode(),
         *map(atom, signature),

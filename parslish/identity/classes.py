@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
-from parslish.identity.stack import ENTRY
+from parslish.identity.stack import ENTRY, Path
 from parslish.identity.uses import uses
 
 _BOOKKEEPING = frozenset({
@@ -85,25 +85,31 @@ def _state_of(cls: type) -> frozenset[str]:
     for value in vars(cls).values():
         for func in unwrapped(value) or [value]:
             if isinstance(func, FunctionType):
-                _note_changes(cls, func, isinstance(value, classmethod), changed, set_on_objects)
+                _note_changes(cls, value, func, changed, set_on_objects)
     # An attribute that methods bind on the object is only a first value in the class: a constant.
     return frozenset(changed - set_on_objects)
 
 
-def _note_changes(
-    cls: type, func: FunctionType, is_of_class: bool, changed: set[str], set_on_objects: set[str]
-) -> None:
+def _note_changes(cls: type, method: Any, func: FunctionType, changed: set[str], set_on_objects: set[str]) -> None:
     used = uses(func.__code__)
     for path in used.changes:
-        on_class = func.__globals__.get(path[1]) is cls if path[0] == "global" else is_of_class
-        if path[0] == "first" and not is_of_class and len(path) == 3:
+        on_class, on_object = _owners(path, cls, method, func)
+        if (on_class and len(path) == 3) or ((on_class or on_object) and path[3:4] == (ENTRY,)):
+            changed.add(path[2])
+        elif on_object and len(path) == 3:
             set_on_objects.add(path[2])
-        elif (on_class and len(path) == 3) or ((on_class or path[0] == "first") and path[3:4] == (ENTRY,)):
-            changed.add(path[2])
     for path in used.calls:
-        on_class = path[0] == "first" or (path[0] == "global" and func.__globals__.get(path[1]) is cls)
-        if on_class and len(path) > 3 and {*path[3:-1]} <= {ENTRY} and is_container(vars(cls).get(path[2])):
+        is_direct = len(path) > 3 and {*path[3:-1]} <= {ENTRY}
+        if is_direct and any(_owners(path, cls, method, func)) and is_container(vars(cls).get(path[2])):
             changed.add(path[2])
+
+
+def _owners(path: Path, cls: type, method: Any, func: FunctionType) -> tuple[bool, bool]:
+    """Whether a path leads to an attribute of the class, and whether to one of its objects."""
+    is_first = path[0] == "first"
+    is_named = path[0] == "global" and func.__globals__.get(path[1]) is cls
+    on_class = is_named or (is_first and isinstance(method, classmethod))
+    return on_class, is_first and not isinstance(method, (classmethod, staticmethod))
 
 
 def is_container(value: Any) -> bool:

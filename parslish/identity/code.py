@@ -19,7 +19,7 @@ class Part:
     """One thing that a fingerprint is made of.
 
     Attributes:
-        kind: "function", "class", "module", "constant", "closure" (a variable of an enclosing function), "default"
+        kind: "function", "class", "constant", "closure" (a variable of an enclosing function), "default"
             (of a parameter), "attribute" (of a class); or what is only known by name: "state" (changed by the code
             that reads it, so not part of what the code is), "opaque" (without identity), "missing" (not defined).
         name: where it stands, `module.name`.

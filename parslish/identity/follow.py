@@ -40,6 +40,7 @@ class Walk:
         self._parts: dict[tuple[str, str, bytes], Part] = {}
         self._numbers: dict[int, int] = {}
         self._units: list[tuple[Any, Iterator[bytes]]] = []
+        self._encoded: dict[tuple[int, frozenset[str]], tuple[Any, bytes | None]] = {}
 
     def fingerprint(self, obj: Any) -> Fingerprint:
         """The fingerprint of anything that can be called."""
@@ -72,7 +73,7 @@ class Walk:
         if isinstance(value, FunctionType):
             return self._unit(value, function_content(self, value, decorated))
         if isinstance(value, type):
-            return self._named(value, full_name(value), value.__module__, self._class)
+            return self._named(value, full_name(value), str(value.__module__), self._class)
         if isinstance(value, ModuleType):
             return self._named(value, value.__name__, value.__name__, self._module)
         return self._constant(value, name, kind, without)
@@ -114,16 +115,25 @@ class Walk:
     # ----------------------------------------------------------------------------------------- data
 
     def _constant(self, value: Any, name: str, kind: str, without: frozenset[str]) -> bytes:
-        if _is_machinery(value):
+        key = id(value), without
+        if key not in self._encoded:
+            self._encoded[key] = value, self._encoding(value, without)  # with the value, so that its id stays its own
+        encoding = self._encoded[key][1]
+        if encoding is None:
             return self._opaque(value, name)
+        self.part(kind, name, encoding, _shown(value))
+        return composite(b"constant", encoding)
+
+    def _encoding(self, value: Any, without: frozenset[str]) -> bytes | None:
+        if _is_machinery(value):
+            return None
         look = functools.partial(_encode, value, without)
         try:
             encoding = look()
         except Unidentifiable:
-            return self._opaque(value, name)
+            return None
         self.watch.content(value, encoding, look)
-        self.part(kind, name, encoding, _shown(value))
-        return composite(b"constant", encoding)
+        return encoding
 
     def _opaque(self, value: Any, name: str) -> bytes:
         token = composite(b"opaque", _type_name(value))
@@ -132,11 +142,11 @@ class Walk:
 
 
 def _is_machinery(value: Any) -> bool:
-    """Whether a value only serves to run, log or keep track: kernels, futures, loggers, weak tables."""
+    """Whether a value only serves to run, or to log: kernels, configurations, futures, loggers."""
     if isinstance(value, (logging.Logger, Future)):
         return True
     cls = type(value)
-    return cls.__module__.startswith(("parslish.", "weakref")) and not hasattr(cls, "__parslish_key__")
+    return str(cls.__module__).startswith("parslish.") and not hasattr(cls, "__parslish_key__")
 
 
 def _encode(value: Any, without: frozenset[str]) -> bytes:
@@ -167,7 +177,7 @@ def _wrapper(value: Any) -> tuple[bytes, Iterable[Any], bool] | None:
     if inner is not None:
         is_there = bytes(each is not None for each in inner)
         return _type_name(value) + is_there, [each for each in inner if each is not None], False
-    if isinstance(value, (FunctionType, type)) or is_project_module(type(value).__module__):
+    if isinstance(value, (FunctionType, type)) or is_project_module(str(type(value).__module__)):
         return None
     # Not by getattr, to which some objects answer with whatever they are asked for.
     wrapped = getattr(value, "__dict__", {}).get("__wrapped__") if callable(value) else None

@@ -109,23 +109,22 @@ class _Own:
 
     def _along(self, path: Path, start: int, value: Any, place: str) -> Iterator[bytes]:
         """What a path stands for, of which the first names are known to lead to `value`."""
-        for end in range(start, len(path)):
-            if not (isinstance(value, ModuleType) and is_project_module(value.__name__)):
+        for end, name in enumerate(path[start:], start):
+            if not _is_namespace(value, name):
                 path = path[:end]
                 break
-            module, name = value, path[end]
             yield text(name)
-            place = f"{module.__name__}.{name}"
+            place = f"{place if isinstance(value, FunctionType) else value.__name__}.{name}"
             if path[: end + 1] in self._uses.changes:
                 yield self._only_named("state", place)
                 return
-            value = self._attribute(module, name)
+            value = self._attribute(value, name)
         yield self._found(path, value, place)
 
-    def _attribute(self, module: ModuleType, name: str) -> Any:
-        space = vars(module)
-        if name not in space:
-            own_submodule(module, name)  # which then is an attribute
+    def _attribute(self, owner: ModuleType | FunctionType, name: str) -> Any:
+        space = vars(owner)
+        if name not in space and isinstance(owner, ModuleType):
+            own_submodule(owner, name)  # which then is an attribute
         value = space.get(name, ABSENT)
         self._walk.watch.name(space, name, value)
         return space.get("__getattr__", ABSENT) if value is ABSENT else value
@@ -145,6 +144,13 @@ class _Own:
         token = composite(kind.encode())
         self._walk.part(kind, place, token)
         return token
+
+
+def _is_namespace(value: Any, name: str) -> bool:
+    """Whether what counts of a value, where its attribute `name` is read, is only that attribute."""
+    if isinstance(value, ModuleType):
+        return is_project_module(value.__name__)
+    return isinstance(value, FunctionType) and name in vars(value)
 
 
 def _is_changed(path: Path, value: Any, used: Uses) -> bool:

@@ -46,17 +46,25 @@ class KeyMaker:
         name: the app's name.
         ignore: names of parameters that do not count, passed or not; names that only `**kwargs` takes are allowed.
         version: stands for the code, which is then not looked at.
+        kind: what becomes of what `func` returns; the same function means something else as an app of another kind.
 
     Raises:
         UsageError: `ignore` names a parameter that the function does not have.
     """
 
     def __init__(
-        self, func: Callable[..., Any], name: str, *, ignore: Sequence[str] = (), version: str | None = None
+        self,
+        func: Callable[..., Any],
+        name: str,
+        *,
+        ignore: Sequence[str] = (),
+        version: str | None = None,
+        kind: str = "python",
     ) -> None:
         self.func = func
         self.name = name
         self.version = version
+        self.kind = kind
         self._ignore = frozenset((ignore,) if isinstance(ignore, str) else ignore)
         bound = self._binding()
         self._ignored_rest = self._ignore - bound.parameters
@@ -78,7 +86,7 @@ class KeyMaker:
 
     def other_name(self, name: str) -> KeyMaker:
         """What makes the keys that the same calls have under another name of the app."""
-        return KeyMaker(self.func, name, ignore=sorted(self._ignore), version=self.version)
+        return KeyMaker(self.func, name, ignore=sorted(self._ignore), version=self.version, kind=self.kind)
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, bytes] | None = None) -> bytes:
         """The key of one call: 32 bytes, equal for calls that mean the same.
@@ -140,7 +148,7 @@ class KeyMaker:
         else:
             fingerprints, is_current = (), _always
             digest = blake3(b"version\0" + text(str(self.version))).digest()
-        app = text(self.name) + digest
+        app = text(self.kind) + text(self.name) + digest
         self._form = form = _Form(
             binding=bound,
             function=bound.function,

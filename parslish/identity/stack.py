@@ -6,7 +6,6 @@ What is not followed exactly is forgotten, so that an unknown instruction hides 
 from __future__ import annotations
 
 import dis
-import sys
 
 #: Where a value came from: kind of name (see `uses`), name, attributes; ENTRY stands for a subscript.
 Path = tuple[str, ...]
@@ -20,14 +19,14 @@ _ENDS = frozenset({
     "JUMP_ABSOLUTE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_FORWARD", "RAISE_VARARGS", "RERAISE",
     "RETURN_CONST", "RETURN_VALUE",
 })  # fmt: skip
-# Instructions that only take the topmost value, or only add to it.
+# Instructions that at most take the topmost value, or only add to it.
+_ONLY_TAKE = ("POP_", "JUMP")
 _STORES = frozenset({"STORE_FAST", "STORE_NAME", "STORE_DEREF", "STORE_GLOBAL"})
 _ONLY_ADD = ("LOAD_", "PUSH_NULL")
+_TAKE_AND_GIVE_ONE = ("UNARY_", "TO_BOOL")
 # How many of the topmost values these turn round: the topmost goes to the bottom of them.
 _TURNS = {"ROT_TWO": 2, "ROT_THREE": 3, "ROT_FOUR": 4}
 _COPIES = {"DUP_TOP": 1, "DUP_TOP_TWO": 2}
-# A global or method that is about to be called brings a second value: below it until 3.12, above it from 3.13 on.
-_SECOND_IS_ABOVE = sys.version_info >= (3, 13)
 
 
 class Stack:
@@ -59,8 +58,8 @@ class Stack:
     def push(self, path: Path | None, instruction: dis.Instruction, replaced: int = 0) -> None:
         """Put the path of what an instruction loads, in the place of `replaced` values that were dropped."""
         count = dis.stack_effect(instruction.opcode, instruction.arg) + replaced
-        others: list[Path | None] = [None] * (count - 1)
-        self._paths += [path, *others] if _SECOND_IS_ABOVE else [*others, path]
+        # What is about to be called brings a second value, on this side of it or that: the call takes both.
+        self._paths += [*[None] * (count - 1), path]
 
     def apply(self, instruction: dis.Instruction) -> list[Path]:
         """Do what any other instruction does to the stack; returns the paths of values that it copied."""
@@ -105,10 +104,10 @@ def _effect(instruction: dis.Instruction) -> int:
 def _change(paths: list[Path | None], instruction: dis.Instruction, effect: int) -> None:
     if effect < 0:
         del paths[effect:]
-    if instruction.opname in _STORES or instruction.opname.startswith("POP_"):
+    if instruction.opname in _STORES or instruction.opname.startswith(_ONLY_TAKE):
         return
-    if effect >= 0 and not instruction.opname.startswith(_ONLY_ADD):
-        paths[-2:] = [None] * len(paths[-2:])
+    if effect >= 0 and not instruction.opname.startswith((*_ONLY_ADD, *_TAKE_AND_GIVE_ONE)):
+        paths[-2:] = [None] * len(paths[-2:])  # it may have taken two, and given others
     paths += [None] * effect
     if paths:
         paths[-1] = None

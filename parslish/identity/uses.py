@@ -112,11 +112,13 @@ class _Scan:
             self._read_entry(instruction)
         elif name == "IMPORT_NAME":
             self._import(instruction)
-        elif name.startswith("LOAD_FAST"):
-            self._load_locals((value,) if isinstance(value, str) else value)
+        elif name.startswith(("LOAD_FAST", "STORE_FAST")):
+            for is_store, local in _locals(instruction):
+                if is_store:
+                    self._store(local)
+                else:
+                    self._load(local)
         else:
-            if name == "STORE_FAST":
-                self._store_local(value)
             self.reads.update(self._stack.apply(instruction))
 
     def _read(self, path: Path, instruction: dis.Instruction) -> None:
@@ -152,20 +154,20 @@ class _Scan:
         self._stack.load(path)
         self.reads[path] += not names
 
-    def _store_local(self, name: str) -> None:
+    def _store(self, name: str) -> None:
         """A name that is bound only once, by an import, stands for what was imported."""
         path = self._stack.top(-1)
         if path is not None and path[0] == "import" and self._bound[name] == 1:
             self._locals[name] = path
             self._not_loaded.add(name)
+        self._stack.drop(1)
 
-    def _load_locals(self, names: Iterable[str]) -> None:
-        for name in names:
-            path = self._locals.get(name)
-            if path is not None:
-                self.reads[path] += name not in self._not_loaded  # else it is the read of the import itself
-                self._not_loaded.discard(name)
-            self._stack.load(path)
+    def _load(self, name: str) -> None:
+        path = self._locals.get(name)
+        if path is not None:
+            self.reads[path] += name not in self._not_loaded  # else it is the read of the import itself
+            self._not_loaded.discard(name)
+        self._stack.load(path)
 
     def _note_writes(self, instruction: dis.Instruction) -> None:
         name, value = instruction.opname, instruction.argval
@@ -182,9 +184,13 @@ class _Scan:
 
 def _bindings(instructions: Iterable[dis.Instruction]) -> Counter[str]:
     """How often each local name is bound."""
-    bound: Counter[str] = Counter()
-    for each in instructions:
-        if "STORE_FAST" in each.opname or each.opname == "DELETE_FAST":
-            # Python joins two instructions into one from 3.13 on: then it is not followed further.
-            bound.update([each.argval] if isinstance(each.argval, str) else [*each.argval, *each.argval])
-    return bound
+    return Counter(
+        local for each in instructions if "STORE_FAST" in each.opname for is_store, local in _locals(each) if is_store
+    )
+
+
+def _locals(instruction: dis.Instruction) -> Iterable[tuple[bool, str]]:
+    """The local names that an instruction stores (True) or loads; from Python 3.13 on, it may do two of these."""
+    names = (instruction.argval,) if isinstance(instruction.argval, str) else instruction.argval
+    stores = [word == "STORE" for word in instruction.opname.split("_") if word in ("STORE", "LOAD")]
+    return zip(stores, names, strict=False)

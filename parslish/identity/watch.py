@@ -18,7 +18,7 @@ ABSENT = object()
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str})
 _CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
-_DEEPEST = 8
+_MOST_PLAIN = 10_000
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: not built into a compiled library for good
 # By name, so that nothing is imported for them.
 _FIXED = frozenset({
@@ -75,9 +75,10 @@ class Watch:
 
     def _contents_hold(self) -> bool:
         try:
-            return all(dumps(value, MARSHAL_VERSION) == seen for value, seen in self._plain) and all(
-                look() == encoding for look, encoding in self._contents
-            )
+            for value, seen in self._plain:
+                if dumps(value, MARSHAL_VERSION) != seen:
+                    return False
+            return all(look() == encoding for look, encoding in self._contents)
         except (ValueError, Unidentifiable):
             return False
 
@@ -127,11 +128,15 @@ def _is_fixed(value: Any) -> bool:
     return isinstance(getattr(value, "__self__", None), (NoneType, ModuleType, type))
 
 
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether marshal writes a container such that other contents are other bytes: it takes arrays for bytes."""
-    if type(value) in _PLAIN:
-        return True
-    if type(value) not in _CONTAINERS or depth > _DEEPEST:
-        return False
-    entries = (*value, *value.values()) if isinstance(value, dict) else value
-    return all(_is_plain(each, depth + 1) for each in entries)
+def _is_plain(value: Any) -> bool:
+    """Whether marshal writes a small container such that other contents are other bytes: it takes arrays for bytes."""
+    waiting = [value]
+    for _ in range(_MOST_PLAIN):
+        if not waiting:
+            return True
+        each = waiting.pop()
+        if type(each) in _CONTAINERS:
+            waiting += (*each, *each.values()) if isinstance(each, dict) else each
+        elif type(each) not in _PLAIN:
+            return False
+    return False
