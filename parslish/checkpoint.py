@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parslish import codec
-from parslish.errors import InternalError, SerializationError, StoreError
+from parslish.errors import SerializationError, StoreError
 from parslish.memo import Known, Memo
 from parslish.result import EXCEPTION, VALUE, StoredResult
 from parslish.secret import Keys
@@ -93,6 +93,7 @@ class Checkpointer:
             on_trouble=on_trouble,
             on_recovery=on_recovery,
         )
+        self._log.start()
         self._lock = threading.Lock()  # guards _held and _held_bytes
         # Held while results are on their way from _held to the log, so that close() finds them in either.
         self._appending = threading.Lock()
@@ -113,8 +114,8 @@ class Checkpointer:
 
     @property
     def written(self) -> int:
-        """How many results this run has appended."""
-        return self._written
+        """How many results this run has appended, without those that the disk did not take to the end."""
+        return max(0, self._written - self._log.dropped)
 
     _written = 0
 
@@ -160,12 +161,17 @@ class Checkpointer:
             self._timer.join()
         if self.mode.at_end:
             self._append_held()
-        self._log.close()
+        with self._appending:
+            self._log.close()
+        if self._log.dropped:
+            logger.warning(
+                "%d results could not be stored (%s): the next run computes them again",
+                self._log.dropped,
+                self._log.trouble,
+            )
 
     def _hold(self, key: bytes, body: bytes, known: Known) -> None:
         with self._lock:
-            if self._closing.is_set():
-                raise InternalError(f"a result of {known.app} came after the last checkpoint")
             self._held.append((key, body, known))
             self._held_bytes += len(body)
             overfull = self.mode.at_end and self._held_bytes > HELD_BYTES

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from parslish import interrupts
 from parslish.errors import Unidentifiable
 from parslish.identity.value import encode
 from parslish.task import State, Task
@@ -63,8 +64,9 @@ class _Callback:
         assert fn is not None
         try:
             fn(future)
-        except BaseException:
+        except BaseException as exc:
             logger.exception("a done-callback of %r raised; the future is resolved all the same", future)
+            interrupts.give_to_script(exc)
 
 
 class AppFuture(_LiftingFuture):

@@ -18,7 +18,6 @@ import functools
 import itertools
 import logging
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from parslish import calls, loader, stopping
 from parslish.config import Config
-from parslish.errors import KernelClosed, StoreError
+from parslish.errors import InternalError, KernelClosed, StoreError
 from parslish.executors.base import Executor
 from parslish.executors.choice import Executors
 from parslish.future import AppFuture
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from parslish.staging.plug import DataManager
 
 logger = logging.getLogger("parslish")
-
-#: How long a stopped run waits for its executors to end.
-SHUTDOWN_S = 0.5
 
 
 class DataFlowKernel:
@@ -101,8 +97,9 @@ class DataFlowKernel:
             calls.prepare(task, self)
         self._table.add(task)
         self._scheduler.begin(task)
-        if self._refusal is not None:
-            self.cancel(task)  # the kernel has ended meanwhile, and may not have seen this one (I2)
+        if self._refusal is not None:  # the kernel has ended meanwhile, and may not have seen this one (I2)
+            self._await_end()
+            self.cancel(task)
         return task.future
 
     def cancel(self, task: Task) -> bool:
@@ -123,12 +120,14 @@ class DataFlowKernel:
 
     def _on_trouble(self, trouble: StoreError) -> None:
         self.degraded = True
+        self._run.journal.trouble("store", str(trouble))
         logger.warning("%s; tasks go on, and their results are kept as soon as that is mended", trouble)
         if self._config.on_store_error == "raise":
             self._scheduler.first_failure = trouble
 
     def _on_recovery(self) -> None:
         self.degraded = False
+        self._run.journal.trouble("store", "results are being stored again")
         logger.warning("results are being stored again")
 
     # ---------------------------------------------------------------------------------- the kernel's life
@@ -177,7 +176,11 @@ class DataFlowKernel:
         Returns:
             The checkpoint folder of this run.
         """
-        return str(self._run.checkpointer.checkpoint())
+        try:
+            return str(self._run.checkpointer.checkpoint())
+        except InternalError:
+            self._check_open()  # a kernel that has ended meanwhile says so
+            raise
 
     def wait_for_current_tasks(self) -> None:
         """Wait until the tasks submitted so far are done, well or not."""
@@ -196,22 +199,14 @@ class DataFlowKernel:
         for task in self._table.open_tasks():
             if task.state in WAITING:
                 self._scheduler.give_up(task)
-        self._shut_executors_down()
+        # A stopped run takes no results any more, so a thread that cannot be stopped is not waited for either.
+        self._executors.shutdown(block=not self._scheduler.halted)
         self._scheduler.close()
         self._run.checkpointer.settle()
         self.abandon()
         self._run.close(reason, self._count_words())
         stopping.forget(self)
         loader.forget(self)
-
-    def _shut_executors_down(self) -> None:
-        # A stopped run takes no results any more, so a thread that cannot be stopped is not waited for either.
-        closer = threading.Thread(target=self._executors.shutdown, name="parslish-shutdown", daemon=True)
-        if self._scheduler.halted:
-            closer.start()
-            closer.join(SHUTDOWN_S)
-        else:
-            closer.run()
 
     def stop(self, reason: str) -> str:
         """Stop launching, store what the mode says and close the run's files, while workers still run.
@@ -241,11 +236,15 @@ class DataFlowKernel:
 
     def _check_open(self) -> None:
         if self._refusal is not None:
-            if not self.cleanup_called:
-                stopping.await_end()
+            self._await_end()
             raise KernelClosed(f"this kernel ({self.run_dir}) {self._refusal} and takes no more tasks; load a new one")
         if self._scheduler.first_failure is not None:
             raise self._scheduler.first_failure
+
+    def _await_end(self) -> None:
+        """Where a signal has stopped this kernel, let it have its way before anything follows from that."""
+        if not self.cleanup_called:
+            stopping.await_end()
 
     def __enter__(self) -> DataFlowKernel:
         return self

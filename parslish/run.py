@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,11 @@ from parslish.runs.recorder import Recorder
 from parslish.secret import Keys
 from parslish.store.reader import Store
 from parslish.utils import get_all_checkpoints
+
+logger = logging.getLogger("parslish")
+
+#: How many findings about damage are warned of, at the start of a run and at its end.
+FINDINGS_TOLD = 20
 
 
 class Run:
@@ -40,6 +46,8 @@ class Run:
         self._store = Store.open(checkpoints, keys) if checkpoints else None
         self.number, self.path = folder.create(config.run_dir)
         self._end_log = logs.log_run(self.path) if config.initialize_logging else None
+        self._findings_told = 0
+        self._tell_findings()
         self.lineage = lineage.of(checkpoints, named=bool(config.checkpoint_files))
         self.memo = Memo(self._store, config.memo_entries)
         self.checkpointer = Checkpointer(
@@ -75,20 +83,31 @@ class Run:
         self._card |= {"ended": reason, "time_ended": time.time(), "counts": dict(counts)}
         self.checkpointer.close()
         self.journal.run_ended(reason, counts)
+        self._tell_findings()
         if self._store is not None:
             self._store.close()
         card.write(self.path, self._card)
         if self._end_log is not None:
             self._end_log()
 
+    def _tell_findings(self) -> None:
+        """Warn of what was found damaged in the loaded checkpoints, each thing once; torn ends are ordinary (P2)."""
+        if self._store is None:
+            return
+        findings = self._store.report.warnings[self._findings_told :]
+        self._findings_told += len(findings)
+        for finding in findings[:FINDINGS_TOLD]:
+            logger.warning("%s", finding)
+        if len(findings) > FINDINGS_TOLD:
+            logger.warning("and %d findings more like these", len(findings) - FINDINGS_TOLD)
+
     def how_to_resume(self) -> str:
         """One line that says what of this run is kept, and how to go on."""
         written = self.checkpointer.written
         if not written:
             return f"run {self.path} kept no results; set checkpoint_mode to keep them"
-        return (
-            f"run {self.path}: {written} results are in its checkpoint; run the same script again to go on from there"
-        )
+        kept = "1 result is" if written == 1 else f"{written} results are"
+        return f"run {self.path}: {kept} in its checkpoint; run the same script again to go on from there"
 
 
 def _checkpoints(config: Config) -> list[str]:

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from parslish import calls, codec, graph, reuse
+from parslish import calls, codec, graph, interrupts, reuse
 from parslish.config import Config
 from parslish.deadlines import Deadlines
 from parslish.errors import (
@@ -223,7 +223,7 @@ class Scheduler:
             assert task.key is not None
             self._memo.finish(task.key, task, known)
         self._journal.ended(task, reply)
-        if not self.halted and self._table.move(task, State.exec_done):
+        if self._table.move(task, State.exec_done):
             task.future.set_result(reply.value)
 
     def _reused(self, task: Task, known: Known) -> None:
@@ -358,9 +358,7 @@ class Scheduler:
                 if isinstance(exc, AssertionError):
                     logger.exception("parslish broke one of its own rules; please report this")
                 self._fail(task, exc)
-            # Ctrl-C hits the main thread wherever it is, and is meant for the script.
-            if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise
+            interrupts.give_to_script(exc)
 
     # ---------------------------------------------------------------------------------- giving up
 

@@ -14,7 +14,7 @@ class Steps:
 
     The first step a thread asks for runs at once; those that come while it runs wait in the queue. So a chain
     of a hundred thousand tasks that are all known, or all run inline, needs no stack (I10). A step must not raise;
-    where Ctrl-C does, the steps behind it are taken before it goes on to the script.
+    where Ctrl-C does, between two steps, those that are left are taken before it goes on to the script (I2).
     """
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ LAYERS = [
     ["files", "utils", "logs"],
     ["identity"],
     ["graph", "task"],
-    ["errors", "version"],
+    ["errors", "interrupts", "version"],
 ]
 HEIGHT = {name: -row for row, names in enumerate(LAYERS) for name in names}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
@@ -34,7 +35,7 @@ class Executors(dict[str, Executor]):
         try:
             self.add(executors)
         except BaseException:
-            self.shutdown()
+            self.shutdown(block=True)
             raise
 
     def add(self, executors: Iterable[Executor]) -> None:
@@ -63,10 +64,14 @@ class Executors(dict[str, Executor]):
             turn = self._turns[labels] = itertools.cycle(self._known(app, labels))
         return next(turn)
 
-    def shutdown(self) -> None:
-        """Shut all executors down; waits for what cannot be stopped."""
+    def shutdown(self, *, block: bool = True) -> None:
+        """Shut all executors down; with `block`, wait for what cannot be stopped."""
         for executor in self.values():
-            executor.shutdown()
+            # A user's own, in the manner of Parsl, may not know of `block`.
+            if block or "block" not in inspect.signature(executor.shutdown).parameters:
+                executor.shutdown()
+            else:
+                executor.shutdown(block=False)
 
     def _known(self, app: AppBase, labels: tuple[str, ...]) -> list[str]:
         known = [label for label in self if label != INTERNAL]

@@ -7,6 +7,7 @@ socket) → `worker` (its side), with `functions`, `parcel` and `cell` for what 
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.process  # noqa: F401 — loky does, which is too late when the interpreter is ending
 import functools
 import os
 import threading

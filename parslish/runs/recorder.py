@@ -38,6 +38,7 @@ class Recorder:
 
     def __init__(self, folder: Path, *, keys: Keys, run_number: int) -> None:
         self._log = Log(folder, keys=keys, run_number=run_number, on_trouble=self._warn)
+        self._log.start()
         self._events: deque[Event] = deque()
         self._idle = True
         self._wake = threading.Event()

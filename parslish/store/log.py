@@ -101,6 +101,10 @@ class Log:
         self._calls: list[Callable[[], None]] = []  # to be made once no lock is held
         self._syncer = Syncer(partial(self._flush, now=False))
 
+    def start(self) -> None:
+        """Be ready to sync from now on: for one who may append when the interpreter is ending."""
+        self._syncer.start()
+
     def append(
         self,
         type: int,

@@ -5,6 +5,7 @@ What a sync does, and what follows when it fails, is the log's business.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -65,10 +66,21 @@ class Syncer:
             if self._closing or (self._due is not None and self._due <= due):
                 return
             self._due = due
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="parslish-sync", daemon=True)
-                self._thread.start()
+            self._start()
             self._wake.notify()
+
+    def start(self) -> None:
+        """Start the thread, which else starts when it is first needed: an ending interpreter starts none."""
+        with self._wake:
+            self._start()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._closing:
+            thread = threading.Thread(target=self._run, name="parslish-sync", daemon=True)
+            # RuntimeError: the interpreter is ending. Then the log syncs as it is closed.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def close(self) -> None:
         """End the thread; a sync that is running is waited for, unless this is called from within it."""

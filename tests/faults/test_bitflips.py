@@ -9,7 +9,7 @@ from tests.faults.stores import SOAK, Sample, found, sample, seeded, verdict
 
 def samples() -> list[Sample]:
     rng = seeded("bit flips")
-    shapes = [(1, True), (4, True), (4, False), (8, True), (8, False)] * SOAK
+    shapes = [(1, True), *[(4, True), (4, False), (8, True), (8, False)] * 2, (7, True)] * SOAK  # 100,000 bits
     return [sample(rng, count, closed=closed, sizes=(0, 9, 40)) for count, closed in shapes]
 
 

@@ -5,6 +5,9 @@
 Lines: `seen N` for each result that it waited for; what else a scene says. Each execution is noted in `executed`.
 """
 
+import asyncio
+import concurrent.futures
+import hashlib
 import os
 import signal
 import sys
@@ -14,18 +17,19 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import parslish
-from parslish import Config, DataFlowKernel, ProcessPoolExecutor, ThreadPoolExecutor, python_app
+from parslish import Config, DataFlowKernel, PoolExecutor, ProcessPoolExecutor, ThreadPoolExecutor, python_app
 
 COUNT = 12  # tasks that are done and seen
 LONG_S = 60.0  # a task that nobody will wait for
 EXECUTORS: dict[str, Callable[[], Any]] = {
     "threads": lambda: ThreadPoolExecutor(max_threads=2),
     "processes": lambda: ProcessPoolExecutor(max_workers=2),
+    "pool": lambda: PoolExecutor(concurrent.futures.ThreadPoolExecutor(2)),
 }
 
 
 @python_app(cache=True)
-def work(number: int, note: str, seconds: float = 0.0) -> tuple[int, int]:
+def work(number: int, note: str, seconds: float = 0.0, after: Any = None) -> tuple[int, int]:
     time.sleep(seconds)
     fd = os.open(note, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, f"{number}\n".encode())
@@ -34,7 +38,7 @@ def work(number: int, note: str, seconds: float = 0.0) -> tuple[int, int]:
 
 
 @python_app
-def block(seconds: float) -> None:
+def block(seconds: float, after: Any = None) -> None:
     time.sleep(seconds)
 
 
@@ -78,8 +82,10 @@ def fall_off(kernel: DataFlowKernel) -> None:
 
 
 def fall_off_unawaited(kernel: DataFlowKernel) -> None:
+    """A chain, so that there is something to submit until the end."""
+    last: Any = None
     for number in range(COUNT):
-        work(number, os.path.abspath("executed"), 0.02)
+        last = work(number, os.path.abspath("executed"), 0.02, last)
 
 
 def sys_exit(kernel: DataFlowKernel) -> None:
@@ -101,8 +107,8 @@ def wait_for_signal(kernel: DataFlowKernel) -> None:
     blocked = [block(LONG_S) for _ in range(2)]
     queued = [work(number, os.path.abspath("executed")) for number in range(100, 120)]
     print("ready")
-    work(queued[0], os.path.abspath("executed")).result()
-    print("wrong: went on", blocked)
+    block(0.0, [blocked[0], *queued]).result()
+    print("wrong: went on")
 
 
 def wait_in_block(kernel: DataFlowKernel) -> None:
@@ -115,26 +121,54 @@ def wait_in_block(kernel: DataFlowKernel) -> None:
 
 def submit_for_ever(kernel: DataFlowKernel) -> None:
     do_half_and_half(kernel)
+    submit_only(kernel)
+
+
+def submit_only(kernel: DataFlowKernel) -> None:
     print("ready")
-    number = 1_000
     while True:
-        number += 1
         block(0.0)
 
 
+def in_library(kernel: DataFlowKernel) -> None:
+    """The main thread runs no Python for minutes, so no handler in Python is called."""
+    do_half_and_half(kernel)
+    print("ready")
+    hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2_000_000_000)
+
+
+def in_event_loop(kernel: DataFlowKernel) -> None:
+    """An event loop that hears a signal of its own takes what wakes our thread for itself."""
+    do_half_and_half(kernel)
+
+    async def wait() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: None)
+        print("ready")
+        await block(LONG_S)
+
+    asyncio.run(wait())
+
+
 def slow_disk(kernel: DataFlowKernel) -> None:
-    """Every fsync takes its time, so that a second signal comes while the first is seen to."""
+    """Every record takes its time, so that a second signal comes while the first is seen to."""
     from parslish.store.disk import OS_DISK
 
-    fsync = OS_DISK.fsync
+    def slowly(write: Callable[..., int]) -> Callable[..., int]:
+        def wait(fd: int, *args: Any) -> int:
+            if "/checkpoint/" in os.readlink(f"/proc/self/fd/{fd}"):
+                print("writing")
+                time.sleep(0.1)
+            return write(fd, *args)
 
-    def slowly(fd: int) -> None:
-        print("syncing")
-        time.sleep(0.1)
-        fsync(fd)
+        return wait
 
-    OS_DISK.fsync = slowly  # type: ignore[method-assign,assignment]
-    wait_for_signal(kernel)
+    for call in ("write", "writev"):
+        setattr(OS_DISK, call, slowly(getattr(OS_DISK, call)))
+    try:
+        wait_for_signal(kernel)
+    except KeyboardInterrupt:
+        print("caught")
+        raise
 
 
 def return_large(kernel: DataFlowKernel) -> None:
