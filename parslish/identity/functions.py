@@ -136,7 +136,8 @@ class _Own:
             written_to = {change[len(path)] for change in self._uses.changes if change[: len(path)] == path}
             kind = "closure" if path[0] == "free" else "constant"
             return self._walk.token(value, place, kind, without=frozenset(written_to))
-        if path[0] == "global" and len(path) == 2 and path[1] in self._func.__builtins__:  # type: ignore[attr-defined]
+        func: Any = self._func  # not all type stubs know a function's __builtins__
+        if path[0] == "global" and len(path) == 2 and path[1] in func.__builtins__:
             return composite(b"builtin")
         return self._only_named("missing", place)
 
