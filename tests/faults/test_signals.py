@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import parslish
-from parslish import Config, DependencyError, python_app
-from parslish.errors import KernelClosed
-from parslish.steps import Steps
-from parslish.store.disk import OS_DISK
-from tests.faults.drivers import PATIENCE_S, Driver, recovered, run
-from tests.faults.executor import InlineExecutor
+from tests.faults.drivers import Driver, recovered, run
 from tests.faults.scripts.ending import COUNT
 
 GRACE_S = 2.0  # from the signal to the end of the process
@@ -225,103 +217,3 @@ def test_a_handler_of_the_scripts_own_stays() -> None:
         assert signal.getsignal(signal.SIGTERM) is own
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class SlowToPickle:
-    """A result whose storing takes until it is let go."""
-
-    begun, go_on = threading.Event(), threading.Event()
-
-    def __reduce__(self) -> Any:
-        self.begun.set()
-        self.go_on.wait(PATIENCE_S)
-        return SlowToPickle, ()
-
-
-@pytest.mark.parametrize("sync", ["batch", "always"])
-@pytest.mark.parametrize("mode", ["task_exit", "dfk_exit", "periodic", "manual"])
-def test_a_result_that_comes_too_late_to_be_kept_is_not_handed_out(mode: str, sync: str) -> None:
-    SlowToPickle.begun.clear()
-    SlowToPickle.go_on.clear()
-    app = python_app(lambda: SlowToPickle(), cache=True, version="1")
-    kernel = parslish.load(Config(checkpoint_mode=mode, sync=sync))  # type: ignore[arg-type]
-    future = app()
-    assert SlowToPickle.begun.wait(PATIENCE_S)
-    kernel.stop("stopped by the test")
-    SlowToPickle.go_on.set()
-    kernel.executors["threads"].shutdown()  # returns when the thread has ended, the result handed in
-    assert not future.done()
-    kernel.abandon()
-    assert future.cancelled()
-    kernel.cleanup()
-    assert not list(Path("runinfo/000/checkpoint").glob("*.seg"))
-
-
-def test_a_result_that_is_kept_as_the_run_stops_is_not_seen_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    syncing, go_on = threading.Event(), threading.Event()
-    fsync = OS_DISK.fsync
-
-    def slowly(fd: int) -> None:
-        syncing.set()
-        go_on.wait(PATIENCE_S)
-        fsync(fd)
-
-    monkeypatch.setattr(OS_DISK, "fsync", slowly)
-    app = python_app(lambda: (1, 1), cache=True, version="1")
-    kernel = parslish.load(Config(checkpoint_mode="task_exit", sync="always", record=False))
-    future = app()
-    assert syncing.wait(PATIENCE_S)
-    stop = threading.Thread(target=kernel.stop, args=("stopped by the test",))
-    stop.start()
-    with pytest.raises(KernelClosed):  # it is under way, and waits for the fsync
-        while True:
-            app()
-    go_on.set()
-    stop.join()
-    assert not future.done()
-    kernel.abandon()
-    assert future.cancelled() and recovered() == {1: 1}
-
-
-def test_a_stopped_run_starts_nothing_more() -> None:
-    ran: list[int] = []
-    gate: Future[int] = Future()
-    app = python_app(lambda x: ran.append(x))
-    kernel = parslish.load(Config([InlineExecutor()]))
-    waiting = app(gate)
-    kernel.stop("stopped by the test")
-    gate.set_result(1)
-    assert not ran and not waiting.done()
-    kernel.abandon()
-    assert waiting.cancelled() and not kernel.tasks
-
-
-def test_an_interrupt_within_a_step_reaches_the_script_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)  # at a prompt, where the run goes on
-    gate: Future[int] = Future()
-
-    def interrupted(x: int) -> int:
-        raise KeyboardInterrupt
-
-    with parslish.load(Config([InlineExecutor()])):
-        hit, other = python_app(interrupted)(gate), python_app(lambda x: x)(gate)
-        after = python_app(lambda x: x)(hit)
-        with pytest.raises(KeyboardInterrupt):
-            gate.set_result(1)
-            threading.Event().wait(PATIENCE_S)
-        assert isinstance(hit.exception(0), KeyboardInterrupt)
-        assert other.result(0) == 1
-        assert isinstance(after.exception(0), DependencyError)
-
-
-def test_steps_that_an_interrupt_leaves_behind_are_taken_before_it_goes_on() -> None:
-    steps, taken = Steps(), []
-
-    def first() -> None:
-        steps.soon(lambda: taken.append(1))
-        steps.soon(lambda: taken.append(2))
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        steps.soon(first)
-    assert taken == [1, 2]

@@ -1,17 +1,10 @@
-"""T17: random graphs of tasks on a kernel, against a model; I2, I4 and the counts. I10: long chains, wide fans."""
+"""T17: random graphs of tasks on a kernel, against a model; I2, I4 and the counts."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import errno
-import gc
-import itertools
 import random
-import sys
-import threading
-import time
-import weakref
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -24,17 +17,12 @@ from parslish import (
     Config,
     DataFlowKernel,
     DependencyError,
-    Executor,
     JoinError,
-    ProcessPoolExecutor,
     States,
     ThreadPoolExecutor,
-    python_app,
 )
-from parslish.errors import KernelClosed
 from parslish.store.disk import OS_DISK
 from parslish.store.log import Log
-from parslish.task import Task
 from tests.faults import simulation
 from tests.faults.executor import InlineExecutor
 from tests.faults.simulation import Graph, Outcome, Planned
@@ -59,6 +47,7 @@ class Run:
         self, rng: random.Random, kernel: DataFlowKernel, graph: Graph, retries: int, stored: frozenset[int]
     ) -> None:
         self.kernel, self.graph, self.retries, self.stored = kernel, graph, retries, stored
+        self.is_inline = "inline" in kernel.executors
         self.gates: list[Future[Any]] = [Future() for _ in graph.gates]
         self.futures: list[Any] = []
         self.cancelled: set[int] = set()
@@ -143,8 +132,11 @@ class Run:
                 continue
             same = [n for n, other in enumerate(nodes) if other.token == node.token]
             ran = sum(expected[n][0] in ("value", "error", "join_fail") for n in same)
-            if kind in ("dep_fail", "cancelled"):
-                assert ran or not self.world.tries[node.token]
+            if kind == "dep_fail":
+                assert not self.world.tries[node.token]
+            elif kind == "cancelled":
+                # On threads, where joins run too, it may have had a try before it was cancelled.
+                assert ran or node.children or not self.is_inline or not self.world.tries[node.token]
             elif kind == "error":
                 assert self.world.tries[node.token] in range(self.retries + 1, ran * (self.retries + 1) + 1)
             elif not node.children:
@@ -232,196 +224,3 @@ def sometimes_failing(rng: random.Random, call: Callable[..., Any]) -> Callable[
         return call(*args)
 
     return failing
-
-
-# -------------------------------------------------------------------------------------- the end of a kernel
-
-
-@pytest.mark.parametrize("round_", range(8))
-@pytest.mark.parametrize("make", [InlineExecutor, ThreadPoolExecutor, ProcessPoolExecutor])
-def test_every_future_resolves_when_the_kernel_ends_while_others_submit(
-    make: Callable[[], Executor], round_: int
-) -> None:
-    rng = seeded(f"end {make.__name__} {round_}")
-    kernel = parslish.load(Config([make()], checkpoint_mode="task_exit", sync=rng.choice(["batch", "always"])))
-    futures: list[Future[int]] = []
-    enough = threading.Event()
-
-    def submit(first: int) -> None:
-        gate: Future[int] = Future()  # nobody opens it
-        with contextlib.suppress(KernelClosed):
-            for number in itertools.count(first):
-                futures.append(more(number if number % 3 else chain(number, 2)))
-                if number % 5 == 0:
-                    futures.append(more(gate))
-                if len(futures) > 50:
-                    enough.set()
-
-    threads = [threading.Thread(target=submit, args=(1_000_000 * n,)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    assert enough.wait(PATIENCE_S)
-    time.sleep(rng.uniform(0, 0.01))  # the moment of the end, no waiting
-    kernel.cleanup()
-    for thread in threads:
-        thread.join(PATIENCE_S)
-    assert not concurrent.futures.wait(futures, PATIENCE_S).not_done
-    assert not kernel.tasks
-    assert all(f.cancelled() or isinstance(f.exception(), (DependencyError, type(None))) for f in futures)
-
-
-@pytest.mark.parametrize("sync", ["batch", "always"])
-def test_what_runs_in_a_thread_when_the_kernel_ends_still_gives_its_result(sync: str) -> None:
-    began, release = threading.Event(), threading.Event()
-
-    @python_app(cache=True)
-    def slow() -> int:
-        began.set()
-        release.wait(PATIENCE_S)
-        return 1
-
-    with parslish.load(Config(checkpoint_mode="task_exit", sync=sync)):  # type: ignore[arg-type]
-        future = slow()
-        assert began.wait(PATIENCE_S)
-        threading.Timer(0.05, release.set).start()
-    assert future.result(0) == 1
-
-
-class Unstorable(Exception):
-    """What neither pickle nor dill can carry."""
-
-    def __init__(self) -> None:
-        super().__init__("unstorable")
-        self.held = (each for each in ())
-
-
-@pytest.mark.parametrize("mode", ["task_exit", "dfk_exit", None])
-@pytest.mark.parametrize("remembered", [Unstorable, Exception])
-def test_a_failure_that_is_remembered_but_cannot_be_stored_is_raised_as_it_is(
-    remembered: type[Exception], mode: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    @python_app(cache=True, remember=[remembered])
-    def fail() -> None:
-        raise Unstorable
-
-    with parslish.load(Config(checkpoint_mode=mode)) as kernel:  # type: ignore[arg-type]
-        for _ in range(3):
-            assert isinstance(fail().exception(PATIENCE_S), Unstorable)
-        kernel.checkpoint()
-        assert not kernel.tasks
-
-
-# -------------------------------------------------------------------------------------- I10
-
-LONG = 100_000
-
-
-@python_app
-def more(x: int) -> int:
-    return x + 1
-
-
-@python_app
-def total(numbers: list[int]) -> int:
-    return sum(numbers)
-
-
-def live_tasks() -> int:
-    """How many tasks are in memory, once the threads have let go of the last ones, which they do after delivering."""
-    for _ in range(100):
-        gc.collect()
-        alive = sum(type(each) is Task for each in gc.get_objects())
-        if alive <= 1:
-            break
-        threading.Event().wait(0.02)
-    return alive
-
-
-def chain(start: Any, links: int) -> Any:
-    future = start
-    for _ in range(links):
-        future = more(future)
-    return future
-
-
-def test_a_chain_of_100_000_waiting_tasks_runs_and_leaves_nothing() -> None:
-    gate: Future[int] = Future()
-    with parslish.load() as kernel:
-        last = chain(gate, LONG)
-        gate.set_result(0)
-        assert last.result(PATIENCE_S) == LONG
-        assert not kernel.tasks
-        assert live_tasks() == 1, "the gate must not hold the chain that hung on it"
-
-
-def test_a_fan_in_of_100_000_tasks_runs_and_leaves_nothing() -> None:
-    with parslish.load():
-        assert total([more(i) for i in range(LONG)]).result(PATIENCE_S) == LONG * (LONG + 1) // 2
-        assert live_tasks() <= 1
-
-
-def test_the_first_future_of_a_chain_does_not_hold_the_others() -> None:
-    with parslish.load():
-        head = more(0)
-        assert chain(head, 2_000).result(PATIENCE_S) == 2_001
-        assert live_tasks() <= 2
-
-
-def test_sharers_and_items_of_a_result_are_not_held_by_its_future() -> None:
-    release = threading.Event()
-
-    @python_app(cache=True)
-    def made() -> tuple[int]:
-        release.wait(PATIENCE_S)
-        return (1,)
-
-    with parslish.load():
-        first = made()
-        others = [made() for _ in range(100)]
-        items = weakref.WeakSet(first[0] for _ in range(100))
-        release.set()
-        concurrent.futures.wait(others)
-        del others
-        assert live_tasks() <= 2
-        assert len(items) <= 1
-
-
-@pytest.mark.parametrize("make", [InlineExecutor, ThreadPoolExecutor])
-def test_a_chain_whose_first_task_fails_fails_to_its_end(make: Callable[[], Executor]) -> None:
-    gate: Future[int] = Future()
-    with parslish.load(Config([make()])):
-        last = chain(gate, 5_000)
-        gate.set_exception(Planned("the root"))
-        exc = last.exception(PATIENCE_S)
-        assert isinstance(exc, DependencyError) and str(exc.__cause__) == "the root"
-        assert "task 4998" in str(exc)
-
-
-def test_each_failure_of_a_chain_finds_its_root_at_once() -> None:
-    root: BaseException = ValueError("the root")
-    exc, began = root, time.process_time()
-    for number in range(50_000):
-        exc = DependencyError([(exc, f"task {number}")], number + 1)
-    assert exc.__cause__ is root
-    assert time.process_time() - began < 10, "a walk from each failure to the root is quadratic"
-
-
-def test_completion_does_not_recurse() -> None:
-    depths = []
-
-    @python_app
-    def deeper(x: int) -> int:
-        frame, depth = sys._getframe(), 0
-        while frame := frame.f_back:  # type: ignore[assignment]
-            depth += 1
-        depths.append(depth)
-        return x
-
-    gate: Future[int] = Future()
-    with parslish.load(Config([InlineExecutor()])):
-        last: Any = gate
-        for _ in range(1_000):
-            last = deeper(last)
-        gate.set_result(1)
-        assert last.result(PATIENCE_S) == 1
-    assert max(depths) - min(depths) < 10
