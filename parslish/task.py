@@ -92,7 +92,7 @@ class Task:
 
     __slots__ = (
         "app", "args", "attempt", "calls", "exec_label", "fail_cost", "future", "id", "key", "kwargs", "label",
-        "losses", "occurrence", "options", "parent", "position", "state", "tries", "waiting",
+        "losses", "occurrence", "options", "parent", "position", "state", "tries",
     )  # fmt: skip
 
     def __init__(
@@ -115,7 +115,6 @@ class Task:
         self.tries = 0
         self.fail_cost = 0.0
         self.losses = 0  # tries whose worker died
-        self.waiting: list[None] | None = None  # one token fewer than dependencies still open
         self.options: Options | None = None
         self.label: str | None = None
         self.position = 0  # among all children of the parent

@@ -13,6 +13,7 @@ import pytest
 import parslish
 from parslish import Config, DataFlowKernel, States, python_app
 from parslish.runs import card
+from parslish.store.segment import SegmentWriter
 
 Runs = list[Any]
 
@@ -67,8 +68,20 @@ def test_task_exit_has_a_result_on_disk_when_its_future_resolves() -> None:
 
 def test_sync_always_resolves_after_the_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     app = counting([])
+    synced: list[int] = []  # how long each segment was when an fsync of it had ended
+    fsync = SegmentWriter.fsync
+
+    def noted(writer: SegmentWriter) -> None:
+        length = sum(s.stat().st_size for s in segments())
+        fsync(writer)
+        synced.append(length)
+
+    monkeypatch.setattr(SegmentWriter, "fsync", noted)
     with parslish.load(Config(checkpoint_mode="task_exit", sync="always")) as kernel:
-        assert [app(x).result() for x in range(20)] == [x * x for x in range(20)]
+        for x in range(20):
+            before = sum(s.stat().st_size for s in segments())
+            assert app(x).result() == x * x
+            assert synced and synced[-1] > before, "its future resolved before its record was synced"
         assert kernel.task_state_counts[States.exec_done] == 20
 
 
