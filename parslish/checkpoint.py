@@ -122,6 +122,8 @@ class Checkpointer:
     def keep(self, key: bytes, known: Known, encoded: bytes | None, then: Callable[[], None]) -> None:
         """Keep a result as the mode says, then call `then`, after which its future may resolve (I3).
 
+        Where it is to be written at once that is in the next `write`, on the thread of whoever does it.
+
         Raises:
             SerializationError: the value cannot be stored; `then` was not called.
         """
@@ -131,10 +133,16 @@ class Checkpointer:
         if not self.mode.at_once:
             self._hold(key, body, known)
             return then()
+        self._count(known)
         if self._sync_always:
-            return self._append(key, body, known, when_synced=then)
-        self._append(key, body, known)
-        return then()
+            self._log.post(Type.RESULT, body, key, when_synced=then)
+        else:
+            self._log.post(Type.RESULT, body, key, when_written=then)
+        return None
+
+    def write(self) -> None:
+        """Write what is kept and to be written at once, and have `then` called for it."""
+        self._log.write()
 
     def add_base(self, folder: Path) -> None:
         """Results of this run stand upon those in another checkpoint folder: who loads this one needs both."""
@@ -198,10 +206,13 @@ class Checkpointer:
             except SerializationError as exc:
                 logger.warning("a result of %s is not checkpointed: %s", known.app, exc)
 
-    def _append(self, key: bytes, body: bytes, known: Known, when_synced: Callable[[], None] | None = None) -> None:
+    def _append(self, key: bytes, body: bytes, known: Known) -> None:
+        self._count(known)
+        self._log.append(Type.RESULT, body, key)
+
+    def _count(self, known: Known) -> None:
         known.stored = True
         self._written += 1
-        self._log.append(Type.RESULT, body, key, when_synced=when_synced)
 
     def _checkpoint_every(self, period_s: float) -> None:
         while not self._closing.wait(period_s):
@@ -210,12 +221,8 @@ class Checkpointer:
 
 def _body(known: Known, encoded: bytes | None) -> bytes:
     kind, value = (VALUE, known.value) if known.exception is None else (EXCEPTION, known.exception)
+    if encoded is None:
+        encoded = codec.encode(value)
     return StoredResult(
-        kind,
-        known.app,
-        known.task_id,
-        known.completed,
-        known.duration,
-        known.outputs,
-        codec.encode(value) if encoded is None else encoded,
-    ).pack()
+        kind, known.app, known.task_id, known.completed, known.duration, known.outputs, encoded
+    ).pack()  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from parslish import interrupts
 from parslish.errors import Unidentifiable
 from parslish.identity.value import encode
+from parslish.lean import LeanFuture
 from parslish.task import State, Task
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("parslish")
 
 
-class _LiftingFuture(Future[Any]):
+class _LiftingFuture(LeanFuture):
     """A future whose `f[key]` and `f.name` are futures of the result's item and attribute."""
 
     #: Iterating would ask for item 0, 1, 2, … and never end: every item is a future.

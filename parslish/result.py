@@ -6,8 +6,7 @@ A body is a msgpack array (the facts, readable without unpickling) followed by t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -17,8 +16,7 @@ VALUE, EXCEPTION = 0, 1
 _pack = msgpack.Packer().pack
 
 
-@dataclass(frozen=True)
-class StoredResult:
+class StoredResult(NamedTuple):
     """One stored result.
 
     Args:

@@ -58,6 +58,7 @@ class Scheduler:
     ) -> None:
         self._config = config
         self._run, self._memo, self._journal = run, run.memo, run.journal
+        self._checkpointer = run.checkpointer
         self._table = table
         self._executors = executors
         self._memoizer = memoizer
@@ -158,7 +159,7 @@ class Scheduler:
             kwargs = {**kwargs, **calls.command_keywords(options)}
         elif options is not None:
             walltime = options.walltime
-        encode = task.key is not None and self._run.checkpointer.mode.encodes
+        encode = task.key is not None and self._checkpointer.mode.encodes
         return Try(task, 1, func, args, kwargs, None if options is None else options.resources, walltime, encode)
 
     def _launch(self, task: Task, attempt: Try) -> None:
@@ -209,10 +210,14 @@ class Scheduler:
     def _keep(self, task: Task, known: Known, encoded: bytes | None, then: Callable[[], None]) -> None:
         assert task.key is not None
         try:
-            self._run.checkpointer.keep(task.key, known, encoded, then)
+            self._checkpointer.keep(task.key, known, encoded, then)
         except SerializationError as exc:
             self._warn_once(task.app, "", f"results of {task.app.name} are not checkpointed: {exc}")
             then()
+            return
+        if self._checkpointer.mode.at_once:
+            # Once the steps that are in line are taken: a pack of replies is one write.
+            self._steps.soon(self._checkpointer.write)
 
     def _known(self, task: Task, value: Any, exception: BaseException | None = None, duration: float = 0.0) -> Known:
         outputs = file_facts(task.options.outputs) if task.options is not None else ()

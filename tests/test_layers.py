@@ -32,7 +32,7 @@ LAYERS = [
     ["files", "utils", "logs"],
     ["identity"],
     ["graph", "task"],
-    ["errors", "interrupts", "version"],
+    ["errors", "interrupts", "lean", "version"],
 ]
 HEIGHT = {name: -row for row, names in enumerate(LAYERS) for name in names}
 

@@ -1,8 +1,15 @@
 """Owns writing to a store for many threads: what waits, who is told, and going on when the disk refuses.
 
-`append` hands frames to the `writer`, in order. Where the disk refuses, the log is in trouble: frames gather in
-the writer's backlog, nobody waits for them, and the disk is tried again from time to time. Syncing and trying
-again happen in `_flush`, on the thread of `sync.Syncer` or on that of whoever calls `sync` or `close`.
+    append = post → posted ─ write → writer → unsynced ─ fsync → durable
+                       (one thread at a time, for all: a group)
+
+Threads post entries; the first to come writes them, and all that others post meanwhile, in groups: a write gives up
+the interpreter lock, and may wait for it thousands of times as long as the write takes. Nobody waits for the one who
+writes: what is to follow is said with `when_written`.
+
+Where the disk refuses, the log is in trouble: frames gather in the writer's backlog, nobody waits for them, and the
+disk is tried again from time to time. Syncing and trying again happen in `_flush`, on the thread of `sync.Syncer` or
+on that of whoever calls `sync` or `close`.
 """
 
 from __future__ import annotations
@@ -12,7 +19,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,6 +36,8 @@ from parslish.store.writer import Writer
 
 BACKLOG_BYTES: Final = 256 << 20
 RETRY_S: Final = 30.0
+GROUP_BYTES: Final = 1 << 18  #: what is written at once, with no single frame larger
+GROUP: Final = 256  #: and how many frames: a gathering write takes 1024 parts
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -91,14 +101,17 @@ class Log:
         self.trouble: StoreError | None = None
         self.appended = 0
         self.dropped = 0
-        # One flush at a time, for as long as it takes; taken before _lock, never inside it.
+        # One flush at a time, for as long as it takes; taken before the two below, never inside them.
         self._flushing = threading.Lock()
-        # Guards everything here. It orders the writes, so it is held while a frame is written; never while
-        # one waits for an fsync.
+        # Held by the one thread that writes what is posted; taken before _lock. Only close() waits for it.
+        self._writing = threading.Lock()
+        # Guards the writer and the trouble. It is held while frames are written; never while one waits for an
+        # fsync.
         self._lock = threading.Lock()
+        self._posted: deque[Entry] = deque()  # taken off by the holder of _writing
+        self._calls: deque[Callable[[], None]] = deque()  # to be made while no lock is held; whoever comes takes one
         self._writer = self._new_writer()
         self._retry_at = 0.0
-        self._calls: list[Callable[[], None]] = []  # to be made once no lock is held
         self._syncer = Syncer(partial(self._flush, now=False))
 
     def start(self) -> None:
@@ -113,30 +126,72 @@ class Log:
         *,
         when_synced: Callable[[], None] | None = None,
     ) -> None:
-        """Append one frame; it is with the operating system on return, unless the log is in trouble.
+        """Append one frame: `post` it, and `write`. With one thread, the frame is with the operating system on
+        return, unless the log is in trouble."""
+        self.post(type, body, key, when_synced=when_synced)
+        self.write()
 
-        Never raises for what the disk does (P3).
+    def post(
+        self,
+        type: int,
+        body: bytes,
+        key: bytes = b"",
+        *,
+        when_written: Callable[[], None] | None = None,
+        when_synced: Callable[[], None] | None = None,
+    ) -> None:
+        """Put one frame in line for the next `write`. Never raises for what the disk does (P3).
 
         Args:
             type: a `frame.Type`, or a number from 128 on that other readers may pass over.
             key: 32 bytes that a result is filed under; none for other types.
-            when_synced: called once, with no lock held: when an fsync has covered the frame, or when the log
-                is in trouble, so that nobody waits for ever. On any thread; must not raise.
+            when_written: called once, with no lock held: when the frame is with the operating system, or when the
+                log is in trouble, so that nobody waits for ever. On any thread; must not raise.
+            when_synced: the same, when an fsync has covered the frame.
 
         Raises:
             InternalError: the log is closed.
         """
         assert not key or len(key) == len(frame.NO_KEY)
-        entry = Entry(type, body, key or frame.NO_KEY, when_synced)
-        with self._lock:
-            if self._closed:
-                raise InternalError(f"a frame was appended to the log of {self.folder} after it was closed")
-            self.appended += 1
-            delay_s = self._take(entry)
-        if delay_s is not None:
-            self._syncer.request(delay_s)
-        if self._calls:
+        entry = Entry(type, body, key or frame.NO_KEY, when_written, when_synced)
+        self._posted.append(entry)
+        if self._closed and self._withdraw(entry):
+            raise InternalError(f"a frame was appended to the log of {self.folder} after it was closed")
+
+    def write(self) -> None:
+        """Write what is posted, in groups; where another thread is at it, it writes ours too."""
+        # Looked at again after the release: what was posted just before it found the lock taken.
+        while self._posted and self._writing.acquire(blocking=False):
+            try:
+                delay_s = self._write_group()
+            finally:
+                self._writing.release()
+            self._follow(delay_s)
             self._call_back()
+        self._call_back()
+
+    def _write_group(self) -> float | None:
+        """Write a group of what is posted; returns within how many seconds a flush is wanted."""
+        group: list[Entry] = []
+        size_bytes = 0
+        while self._posted and len(group) < GROUP:
+            size_bytes += self._posted[0].size_bytes
+            if group and size_bytes > GROUP_BYTES:
+                break
+            group.append(self._posted.popleft())
+        with self._lock:
+            self.appended += len(group)
+            delay_s = self._take(group)
+        self._calls.extend([entry.when_written for entry in group if entry.when_written is not None])
+        return delay_s
+
+    def _withdraw(self, entry: Entry) -> bool:
+        """Whether an entry was posted too late to be written."""
+        try:
+            self._posted.remove(entry)
+        except ValueError:
+            return False
+        return True
 
     def add_base(self, base: str | os.PathLike[str]) -> None:
         """Record that this store builds upon the one in folder `base`: who opens it opens both."""
@@ -163,6 +218,7 @@ class Log:
             self._closed = True
         self._syncer.close()
         self._flush(now=True)
+        self._writing.acquire()  # and never given back: nothing is written any more
         with self._flushing:
             self._writer.finish()
             self.dropped += len(self._writer.backlog)
@@ -171,28 +227,30 @@ class Log:
 
     # ---------------------------------------------------------------- with _lock held
 
-    def _take(self, entry: Entry) -> float | None:
-        """Write an entry, or queue it; returns within how many seconds a flush is wanted."""
+    def _take(self, entries: Sequence[Entry]) -> float | None:
+        """Write entries, or queue them; returns within how many seconds a flush is wanted."""
         writer = self._writer
-        if self.trouble is None and not writer.backlog:
+        if entries and self.trouble is None and not writer.backlog:
+            first = not writer.unsynced
             try:
-                writer.write(entry)
+                writer.write(entries)
             except OSError as exc:
-                self._queue(entry)
+                self._queue(entries)
                 self._fall(exc)
                 return self._retry_s
-            return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes)
-        self._queue(entry)
+            return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes, first=first)
+        self._queue(entries)
         if self.trouble is not None:
-            self._release([entry])
+            self._release(entries)
         return None
 
-    def _queue(self, entry: Entry) -> None:
-        if self._writer.backlog.size_bytes + entry.size_bytes > self._backlog_limit_bytes:
-            self.dropped += 1
-            self._release([entry])
-        else:
-            self._writer.backlog.append(entry)
+    def _queue(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if self._writer.backlog.size_bytes + entry.size_bytes > self._backlog_limit_bytes:
+                self.dropped += 1
+                self._release([entry])
+            else:
+                self._writer.backlog.append(entry)
 
     def _fall(self, exc: OSError) -> None:
         """Be in trouble, or for longer; nobody waits any more for what is in the backlog."""
@@ -223,14 +281,15 @@ class Log:
                 self._calls.append(self._on_recovery)
         if not writer.unsynced:
             return None
-        delay_s = self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes)
-        return self._mode.delay_s if delay_s is None else delay_s
+        return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes, first=True)
 
     # ---------------------------------------------------------------- without _lock
 
     def _flush(self, *, now: bool) -> None:
         """Write the backlog, when it is time or `now`, and sync; once more when the first fsync fails."""
         with self._flushing:
+            if now:
+                self._write_posted()
             # What a retry writes in vain is removed again: a disk on which every fsync fails would fill with
             # one copy of the backlog after the other.
             retried_from = None if self.trouble is None else self._writer.next_ordinal
@@ -241,9 +300,14 @@ class Log:
             with self._lock:
                 delay_s = self._settle(now)
                 self._writer.close_given_up(retried_from)
+        self._follow(delay_s)
         self._call_back()
-        if delay_s is not None:
-            self._syncer.request(delay_s)
+
+    def _write_posted(self) -> None:
+        """Write all that is posted, also where another thread is at it."""
+        while self._posted:
+            with self._writing:
+                self._write_group()
 
     def _drain(self, now: bool) -> None:
         while True:
@@ -279,10 +343,18 @@ class Log:
                 self._release(writer.forget_synced(count))
         return True
 
+    def _follow(self, delay_s: float | None) -> None:
+        if delay_s is not None:
+            self._syncer.request(delay_s)
+
     def _call_back(self) -> None:
-        with self._lock:
-            calls, self._calls = self._calls, []
-        for call in calls:
+        # One by one: should a call take its time, others who come this way make those that are left.
+        calls = self._calls
+        while calls:
+            try:
+                call = calls.popleft()
+            except IndexError:  # another thread was quicker
+                return
             call()
 
     def _begin_in_child(self) -> None:

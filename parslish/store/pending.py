@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +21,20 @@ class Entry:
     `body` is None while only a file has it, at `source`: path and offset.
     """
 
-    __slots__ = ("body", "digest", "key", "seq", "size_bytes", "source", "type", "when_synced")
+    __slots__ = ("body", "digest", "key", "seq", "size_bytes", "source", "type", "when_synced", "when_written")
 
-    def __init__(self, type: int, body: bytes, key: bytes, when_synced: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        type: int,
+        body: bytes,
+        key: bytes,
+        when_written: Callable[[], None] | None = None,
+        when_synced: Callable[[], None] | None = None,
+    ) -> None:
         self.type = type
         self.body: bytes | None = body
         self.key = key
+        self.when_written = when_written
         self.when_synced = when_synced
         self.digest = frame.digest(body)
         self.size_bytes = len(body) + _OVERHEAD_BYTES
@@ -69,6 +77,10 @@ class Queue:
     def append(self, entry: Entry) -> None:
         self._entries.append(entry)
         self.size_bytes += entry.size_bytes
+
+    def extend(self, entries: Sequence[Entry]) -> None:
+        self._entries.extend(entries)
+        self.size_bytes += sum([entry.size_bytes for entry in entries])
 
     def first(self) -> Entry:
         return self._entries[0]

@@ -8,16 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from parslish.store import folder, frame, index
 from parslish.store.disk import Disk
 from parslish.store.frame import SegmentHeader, Signer, Type
+from parslish.store.pending import Entry
 
 CLOSE_BODY: Final = struct.Struct("<Q")  # where the index frame begins
 SPECIALS: Final = frozenset({Type.TOMBSTONE, Type.BASES})  # what a reader must see before any result
-_JOIN_BYTES: Final = 1 << 16  # below this, joining header and body costs less than writev
+_JOIN_BYTES: Final = 1 << 18  # below this, joining headers and bodies costs less than writev
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -39,30 +41,42 @@ class SegmentWriter:
         self._named = False  # whether the folder's entry for it is known to be durable
         self._fd = disk.open(self.path, _FLAGS, 0o600)
         try:
-            self._write(frame.pack_segment_header(header), b"")
+            self._write([frame.pack_segment_header(header)], frame.SEGMENT_HEADER_BYTES)
         except OSError:
             self.close()
             with contextlib.suppress(OSError):
                 disk.unlink(self.path)
             raise
 
-    def append(
-        self, type: int, body: bytes, key: bytes, digest: bytes, seq: int, watermark: int, flags: int = 0
-    ) -> int:
-        """Append one frame and return its place. Raises OSError; then no part of the frame is left."""
+    def append(self, entries: Sequence[Entry], watermark: int, flags: int = 0) -> list[int]:
+        """Append numbered entries as frames, with one write; return their places. Raises OSError; then no part of
+        any of them is left."""
         run, _, writer, *_ = self._header
+        places: list[int] = []
+        parts: list[bytes] = []
         place = self.size
-        header = frame.pack(self._sign, type, flags, run, writer, len(body), seq, watermark, key, digest)
-        self._write(header, body)
-        if type == Type.RESULT:
-            self._entries += index.entry(key, place)
-        elif type in SPECIALS:
-            self._specials.append(place)
-        return place
+        for each in entries:
+            body = each.body
+            assert body is not None
+            header = frame.pack(
+                self._sign, each.type, flags, run, writer, len(body), each.seq, watermark, each.key, each.digest
+            )
+            places.append(place)
+            parts += (header, body)
+            place += frame.HEADER_BYTES + len(body)
+        self._write(parts, place - self.size)
+        for each, place in zip(entries, places, strict=True):
+            if each.type == Type.RESULT:
+                self._entries += index.entry(each.key, place)
+            elif each.type in SPECIALS:
+                self._specials.append(place)
+        return places
 
     def append_control(self, type: int, body: bytes, seq: int, watermark: int) -> int:
         """Append a frame about other frames; `seq` is the number that the next one will get. Raises OSError."""
-        return self.append(type, body, frame.NO_KEY, frame.digest(body), seq, watermark, frame.CONTROL)
+        entry = Entry(type, body, frame.NO_KEY)
+        entry.seq = seq
+        return self.append([entry], watermark, frame.CONTROL)[0]
 
     def fsync(self) -> None:
         """Make all that is written durable, and the file's name. Raises OSError."""
@@ -98,27 +112,28 @@ class SegmentWriter:
         with contextlib.suppress(OSError):
             self._disk.close(self._fd)
 
-    def _write(self, header: bytes, body: bytes) -> None:
+    def _write(self, parts: Sequence[bytes], size: int) -> None:
         if self.sealed:
             raise OSError(f"segment {self.path} is sealed")
-        size = len(header) + len(body)
         try:
             if size < _JOIN_BYTES:
-                written = self._disk.write(self._fd, header + body)
+                written = self._disk.write(self._fd, b"".join(parts))
             else:
-                written = self._disk.writev(self._fd, (header, body))
+                written = self._disk.writev(self._fd, parts)
             if written != size:
-                self._write_rest(header, body, written)
+                self._write_rest(parts, written)
         except OSError:
             self._cut_back()
             raise
         self.size += size
 
-    def _write_rest(self, header: bytes, body: bytes, written: int) -> None:
+    def _write_rest(self, parts: Sequence[bytes], written: int) -> None:
         """Go on after a short write, which the kernel may do at any size, and does from 2 GiB on."""
-        for part in (memoryview(header)[written:], memoryview(body)[max(0, written - len(header)) :]):
-            while part:
-                part = part[self._disk.write(self._fd, part) :]
+        for part in parts:
+            rest = memoryview(part)[written:]
+            written = max(0, written - len(part))
+            while rest:
+                rest = rest[self._disk.write(self._fd, rest) :]
 
     def _cut_back(self) -> None:
         """Cut the file back to its last whole frame, so that the next one does not follow half a frame."""

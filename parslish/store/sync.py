@@ -24,11 +24,12 @@ class Mode:
     records: int
     size_bytes: int
 
-    def delay(self, records: int, size_bytes: int) -> float | None:
-        """Within how many seconds to sync, now that so much has been appended; None: as was said before."""
+    def delay(self, records: int, size_bytes: int, *, first: bool) -> float | None:
+        """Within how many seconds to sync, now that so much has been appended; None: as was said before, to the
+        `first` of them."""
         if records >= self.records or size_bytes >= self.size_bytes:
             return 0.0
-        return self.delay_s if records == 1 else None
+        return self.delay_s if first else None
 
 
 MODES: Final = {

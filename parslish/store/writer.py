@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,29 +41,38 @@ class Writer:
         self.unsynced = Queue()  # written to `segment`
         self.backlog = Queue()  # to be written, before anything newer
 
-    def write(self, entry: Entry) -> None:
-        """Append an entry whose body is at hand to the segment.
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Append entries whose bodies are at hand to the segment, with one write.
 
         Raises:
-            OSError: it was not written. The segment may have been given up.
+            OSError: none of them was written. The segment may have been given up.
         """
-        assert entry.body is not None
-        seq = self._next_seq if entry.seq == UNNUMBERED else entry.seq
-        segment = self.segment or self._open_segment(seq)
+        fresh = [entry for entry in entries if entry.seq == UNNUMBERED]
+        for entry in fresh:
+            entry.seq = self._next_seq
+            self._next_seq += 1
         try:
-            place = segment.append(entry.type, entry.body, entry.key, entry.digest, seq, self._synced)
+            places = self._append(entries)
+        except OSError:
+            for entry in fresh:  # they may yet be dropped, and then leave no gap in the numbers
+                entry.seq = UNNUMBERED
+            self._next_seq -= len(fresh)
+            raise
+        self.unsynced.extend(entries)
+        if self.unsynced.size_bytes > RETAINED_BYTES and not self.backlog:
+            # A slow fsync must not fill the memory. What comes from the backlog was counted there.
+            assert self.segment is not None
+            for entry, place in zip(entries, places, strict=True):
+                entry.leave_to_file(self.segment.path, place + frame.HEADER_BYTES)
+
+    def _append(self, entries: Sequence[Entry]) -> list[int]:
+        segment = self.segment or self._open_segment(entries[0].seq)
+        try:
+            return segment.append(entries, self._synced)
         except OSError:
             if segment.sealed:
                 self.give_up_segment()
             raise
-        entry.seq = seq
-        self._next_seq = max(self._next_seq, seq + 1)
-        self.unsynced.append(entry)
-        if entry.source is not None:
-            entry.body = None  # the file that had it so far goes on having it
-        elif self.unsynced.size_bytes > RETAINED_BYTES and not self.backlog:
-            # A slow fsync must not fill the memory. What comes from the backlog was counted there.
-            entry.leave_to_file(segment.path, place + frame.HEADER_BYTES)
 
     def write_from_backlog(self) -> list[Entry]:
         """Write entries from the backlog for a while; returns those that are lost, the file that had their
@@ -75,7 +85,9 @@ class Writer:
             if entry.body is None:
                 lost.append(entry)
             else:
-                self.write(entry)
+                self.write([entry])
+                if entry.source is not None:
+                    entry.body = None  # the file that had it so far goes on having it
                 written_bytes += entry.size_bytes
             self.backlog.pop()
         return lost

@@ -22,7 +22,7 @@ from parslish.store.sync import MODES, Syncer
     ],
 )
 def test_a_mode_says_within_which_time_to_sync(mode: str, records: int, size_bytes: int, delay_s: float | None) -> None:
-    assert MODES[mode].delay(records, size_bytes) == delay_s
+    assert MODES[mode].delay(records, size_bytes, first=records == 1) == delay_s
 
 
 def test_no_thread_runs_before_it_is_asked_for() -> None:

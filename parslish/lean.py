@@ -1,0 +1,93 @@
+"""Owns `LeanFuture`: a standard-library future whose lock and lists are made only when somebody needs them.
+
+Most futures of a large run are resolved before anyone waits for them. A lock, a condition, a queue and two lists
+for each would be most of the memory of a run and, through the garbage collector, a third of its time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+_PENDING, _FINISHED = "PENDING", "FINISHED"
+_ENDED = frozenset({"CANCELLED", "CANCELLED_AND_NOTIFIED", _FINISHED})
+
+_Parts = tuple[threading.Condition, list[Any], list[Callable[[Future[Any]], object]]]
+
+# Guards, of every lean future, the passage from no parts to parts, and its resolution while it has none: so whoever
+# makes the parts finds it resolved, or is there when it is. Nothing is allocated and nobody called under it.
+_passing = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _passing
+    _passing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent may have held it
+
+
+class LeanFuture(Future[Any]):
+    """Behaves as its base class in all that is public, for `concurrent.futures.wait` and `as_completed` too."""
+
+    _state = _PENDING
+    _result: Any = None
+    _exception: BaseException | None = None
+
+    def __init__(self) -> None:
+        # Instead of the base class's, which makes the parts.
+        self._parts: _Parts | None = None
+
+    def set_result(self, result: Any) -> None:
+        with _passing:
+            bare = self._parts is None and self._state not in _ENDED
+            if bare:
+                self._result = result
+                self._state = _FINISHED
+        if not bare:
+            super().set_result(result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with _passing:
+            bare = self._parts is None and self._state not in _ENDED
+            if bare:
+                self._exception = exception
+                self._state = _FINISHED
+        if not bare:
+            super().set_exception(exception)
+
+    def result(self, timeout: float | None = None) -> Any:
+        # The result is there before the state says so.
+        if self._state == _FINISHED and self._exception is None:
+            return self._result
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        return self._exception if self._state == _FINISHED else super().exception(timeout)
+
+    def done(self) -> bool:
+        return self._state in _ENDED
+
+    # The base class's parts, by the names that its methods and the module's functions know.
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
+        return (self._parts or self._make_parts())[0]
+
+    @property
+    def _waiters(self) -> list[Any]:  # type: ignore[override]
+        return (self._parts or self._make_parts())[1]
+
+    @property
+    def _done_callbacks(self) -> list[Callable[[Future[Any]], object]]:
+        return (self._parts or self._make_parts())[2]
+
+    def _make_parts(self) -> _Parts:
+        parts: _Parts = (threading.Condition(), [], [])
+        with _passing:
+            if self._parts is None:
+                self._parts = parts
+            return self._parts
