@@ -97,7 +97,7 @@ class Checkpointer:
         self._lock = threading.Lock()  # guards _held and _held_bytes
         # Held while results are on their way from _held to the log, so that close() finds them in either.
         self._appending = threading.Lock()
-        self._held: list[tuple[bytes, bytes, Known]] = []
+        self._held: list[tuple[bytes, bytes]] = []
         self._held_bytes = 0
         self._closing = threading.Event()
         self._timer: threading.Thread | None = None
@@ -131,9 +131,9 @@ class Checkpointer:
             return then()
         body = _body(known, encoded)
         if not self.mode.at_once:
-            self._hold(key, body, known)
+            self._hold(key, body)
             return then()
-        self._count(known)
+        self._written += 1
         if self._sync_always:
             self._log.post(Type.RESULT, body, key, when_synced=then)
         else:
@@ -178,9 +178,9 @@ class Checkpointer:
                 self._log.trouble,
             )
 
-    def _hold(self, key: bytes, body: bytes, known: Known) -> None:
+    def _hold(self, key: bytes, body: bytes) -> None:
         with self._lock:
-            self._held.append((key, body, known))
+            self._held.append((key, body))
             self._held_bytes += len(body)
             overfull = self.mode.at_end and self._held_bytes > HELD_BYTES
         if overfull:
@@ -190,8 +190,8 @@ class Checkpointer:
         with self._appending:
             with self._lock:
                 held, self._held, self._held_bytes = self._held, [], 0
-            for key, body, known in held:
-                self._append(key, body, known)
+            for key, body in held:
+                self._append(key, body)
 
     def _append_from_memory(self) -> None:
         if self._memo.dropped_unstored:
@@ -202,17 +202,14 @@ class Checkpointer:
             )
         for key, known in self._memo.unstored():
             try:
-                self._append(key, _body(known, None), known)
+                self._append(key, _body(known, None))
+                self._memo.mark_stored(key, known)
             except SerializationError as exc:
                 logger.warning("a result of %s is not checkpointed: %s", known.app, exc)
 
-    def _append(self, key: bytes, body: bytes, known: Known) -> None:
-        self._count(known)
-        self._log.append(Type.RESULT, body, key)
-
-    def _count(self, known: Known) -> None:
-        known.stored = True
+    def _append(self, key: bytes, body: bytes) -> None:
         self._written += 1
+        self._log.append(Type.RESULT, body, key)
 
     def _checkpoint_every(self, period_s: float) -> None:
         while not self._closing.wait(period_s):

@@ -14,7 +14,9 @@ AGAIN_S = 0.02
 
 def give_to_script(exc: BaseException) -> None:
     """See that the script gets `exc`, which was caught in its place, if it is an interrupt of the main thread."""
-    if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+    # Its context: an error that came of the interrupt, on the way (see `latch`).
+    interrupted = isinstance(exc, KeyboardInterrupt) or isinstance(exc.__context__, KeyboardInterrupt)
+    if interrupted and threading.current_thread() is threading.main_thread():
         # Not raised from here: we may be in a callback of a future that is not ours, which would call no other.
         again = threading.Timer(AGAIN_S, _interrupt)
         again.name, again.daemon = "parslish-interrupt", True

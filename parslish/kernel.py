@@ -93,10 +93,11 @@ class DataFlowKernel:
         task = Task(next(self._ids), app, args, kwargs, self._scheduler.parent)
         task.exec_label = self._executors.label_for(app)
         task.future = AppFuture(task, self)
-        if not calls.is_plain(app, args, kwargs):
+        plain = calls.is_plain(app, args, kwargs)
+        if not plain:
             calls.prepare(task, self)
         self._table.add(task)
-        self._scheduler.begin(task)
+        self._scheduler.begin(task, plain)
         if self._refusal is not None:  # the kernel has ended meanwhile, and may not have seen this one (I2)
             self._await_end()
             self.cancel(task)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from parslish.latch import Latch, wait_for
+
 _PENDING, _FINISHED = "PENDING", "FINISHED"
 _ENDED = frozenset({"CANCELLED", "CANCELLED_AND_NOTIFIED", _FINISHED})
 
@@ -19,12 +21,12 @@ _Parts = tuple[threading.Condition, list[Any], list[Callable[[Future[Any]], obje
 
 # Guards, of every lean future, the passage from no parts to parts, and its resolution while it has none: so whoever
 # makes the parts finds it resolved, or is there when it is. Nothing is allocated and nobody called under it.
-_passing = threading.Lock()
+_passing = Latch()
 
 
 def _renew_lock() -> None:
     global _passing
-    _passing = threading.Lock()
+    _passing = Latch()
 
 
 os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent may have held it
@@ -42,22 +44,24 @@ class LeanFuture(Future[Any]):
         self._parts: _Parts | None = None
 
     def set_result(self, result: Any) -> None:
-        with _passing:
-            bare = self._parts is None and self._state not in _ENDED
-            if bare:
-                self._result = result
-                self._state = _FINISHED
-        if not bare:
+        if not self._resolve_bare(result, None):
             super().set_result(result)
 
     def set_exception(self, exception: BaseException | None) -> None:
-        with _passing:
-            bare = self._parts is None and self._state not in _ENDED
-            if bare:
-                self._exception = exception
-                self._state = _FINISHED
-        if not bare:
+        if not self._resolve_bare(None, exception):
             super().set_exception(exception)
+
+    def _resolve_bare(self, result: Any, exception: BaseException | None) -> bool:
+        try:
+            _passing.acquire(False) or wait_for(_passing)
+            if self._parts is not None or self._state in _ENDED:
+                return False
+            self._result = result
+            self._exception = exception
+            self._state = _FINISHED
+            return True
+        finally:
+            _passing.release()
 
     def result(self, timeout: float | None = None) -> Any:
         # The result is there before the state says so.
@@ -87,7 +91,10 @@ class LeanFuture(Future[Any]):
 
     def _make_parts(self) -> _Parts:
         parts: _Parts = (threading.Condition(), [], [])
-        with _passing:
+        try:
+            _passing.acquire(False) or wait_for(_passing)
             if self._parts is None:
                 self._parts = parts
             return self._parts
+        finally:
+            _passing.release()

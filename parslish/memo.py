@@ -11,9 +11,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parslish import codec
 from parslish.errors import SerializationError
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("parslish")
 
 
-@dataclass(slots=True)
-class Known:
+class Known(NamedTuple):
     """A result that can be handed out: a value, or an exception that an app's `remember=` names.
 
-    `stored` tells whether a checkpoint holds it; `run_number` is None when this run computed it.
+    `stored` tells whether a checkpoint holds it, or is to; `run_number` is None when this run computed it.
     """
 
     value: Any
@@ -61,7 +59,8 @@ class Memo:
         self._store = store
         self._limit = limit
         self._running: dict[bytes, Task] = {}
-        self._known: dict[bytes, Known] = {}
+        # A `Known` each, as a plain tuple: one that holds only atoms is nothing to the garbage collector.
+        self._known: dict[bytes, tuple[Any, ...]] = {}
         self._order: deque[bytes] = deque()
         self.dropped_unstored = 0
         self.on_foreign_hit: Callable[[Path], None] = lambda folder: None
@@ -82,8 +81,8 @@ class Memo:
 
     def find(self, key: bytes, expires_s: float | None) -> Known | None:
         """The result for a key, from this run or the store, unless expired or without its output files."""
-        known = self._known.get(key)
-        if known is not None and _is_good(known, expires_s):
+        remembered = self._known.get(key)
+        if remembered is not None and _is_good(known := Known(*remembered), expires_s):
             return known
         if self._store is None:
             return None
@@ -97,17 +96,22 @@ class Memo:
 
     def unstored(self) -> Iterator[tuple[bytes, Known]]:
         """The results in memory that no checkpoint holds yet, oldest first."""
-        for key, known in list(self._known.items()):
-            if not known.stored:
+        for key, remembered in list(self._known.items()):
+            if not (known := Known(*remembered)).stored:
                 yield key, known
+
+    def mark_stored(self, key: bytes, known: Known) -> None:
+        """A checkpoint holds the result now."""
+        if key in self._known:
+            self._known[key] = known._replace(stored=True)[:]
 
     def _remember(self, key: bytes, known: Known) -> None:
         if key not in self._known:
             self._order.append(key)
-        self._known[key] = known
+        self._known[key] = known[:]
         while len(self._order) > self._limit:
             dropped = self._known.pop(self._order.popleft(), None)
-            if dropped is not None and not dropped.stored:
+            if dropped is not None and not Known(*dropped).stored:
                 self.dropped_unstored += 1
 
     def _stored(self, key: bytes) -> Iterator[Known]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -12,13 +12,19 @@ from blake3 import blake3
 from parslish.files import File
 from parslish.future import AppFuture
 from parslish.graph import ATOMS
+from parslish.identity.key import KeyMaker
 from parslish.task import Task
 
 
-def keys_of(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], dependencies: Sequence[Future[Any]], root: str
-) -> Iterator[bytes]:
-    """The keys under which a task's result may be filed: its own first, then those of its app's earlier names.
+def key_of(
+    task: Task,
+    maker: KeyMaker,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    dependencies: Sequence[Future[Any]],
+    root: str,
+) -> bytes:
+    """The key under which a task's result is filed, by one of its app's `key_makers`.
 
     With `cache="replay"` the place of the call and the `root` of the run are part of it. So are the places of
     the output files: not their contents, but who asks for another file must not be told that it is there.
@@ -27,15 +33,13 @@ def keys_of(
         TypeError: the arguments do not fit the signature.
         Unidentifiable: an argument has no identity.
     """
-    known = _encodings(dependencies) if dependencies else None
-    outputs = task.options.outputs if task.options is not None else None
-    for maker in task.app.key_makers:
-        key = maker.key(args, kwargs, known)
-        if task.app.cache == "replay":
-            key = blake3(b"replay\0" + key + f"{root}\0{task.path}".encode()).digest()
-        if outputs:
-            key = blake3(b"outputs\0" + key + "\0".join(map(_place, outputs)).encode(errors="surrogateescape")).digest()
-        yield key
+    key = maker.key(args, kwargs, _encodings(dependencies) if dependencies else None)
+    if task.app.cache == "replay":
+        key = blake3(b"replay\0" + key + f"{root}\0{task.path}".encode()).digest()
+    if task.options is not None and task.options.outputs:
+        places = "\0".join(map(_place, task.options.outputs))
+        key = blake3(b"outputs\0" + key + places.encode(errors="surrogateescape")).digest()
+    return key
 
 
 def _place(output: Any) -> str:

@@ -6,11 +6,10 @@ task run one after the other (`Steps`), never inside each other, so a chain of a
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from parslish.errors import (
     Unidentifiable,
     WorkerLost,
 )
-from parslish.executors.base import Reply
+from parslish.executors.base import Reply, Sink
 from parslish.executors.choice import Executors
 from parslish.memo import Known, file_facts
 from parslish.memoizer import BasicMemoizer
@@ -41,8 +40,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("parslish")
 
+_NONE: Sequence[Future[Any]] = ()
 
-class Scheduler:
+
+class Scheduler(Sink):
     """Takes each task from `begin` to its resolved future, and is the `Sink` that executors answer to.
 
     Args:
@@ -79,14 +80,12 @@ class Scheduler:
         """The join task whose body is running on this thread."""
         return getattr(self._local, "parent", None)
 
-    def begin(self, task: Task) -> None:
-        """Set a new task on its way: at once, or when the futures among its arguments are done."""
-        self._take(task, self._begin)
+    def begin(self, task: Task, plain: bool) -> None:
+        """Set a new task on its way: at once, or, unless `plain`, when the futures among its arguments are done."""
+        self._take(task, self._begin, plain)
 
-    def _begin(self, task: Task) -> None:
-        dependencies: Sequence[Future[Any]] = ()
-        if not calls.is_plain(task.app, task.args, task.kwargs):
-            dependencies = self._resolver.futures_in(task.args, task.kwargs)
+    def _begin(self, task: Task, plain: bool) -> None:
+        dependencies = _NONE if plain else self._resolver.futures_in(task.args, task.kwargs)
         self._journal.submitted(task, dependencies)
         if dependencies:
             self._table.move(task, State.pending)
@@ -117,9 +116,10 @@ class Scheduler:
             TypeError: the arguments do not fit the app's signature.
             Unidentifiable: an argument has no identity, and `strict_keys` is set.
         """
-        keys = reuse.keys_of(task, args, kwargs, dependencies, self._run.lineage.root)
+        makers = task.app.key_makers
+        root = self._run.lineage.root
         try:
-            task.key = next(keys)
+            task.key = reuse.key_of(task, makers[0], args, kwargs, dependencies, root)
         except Unidentifiable as exc:
             if self._config.strict_keys:
                 raise
@@ -129,26 +129,25 @@ class Scheduler:
         if owner is not task:
             owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
             return True
-        known = self._known_result(task, keys)
+        known = self._known_result(task, task.key)
+        for earlier in makers[1:]:
+            known = known or self._memo.find(
+                reuse.key_of(task, earlier, args, kwargs, dependencies, root), task.app.expires_s
+            )
         if known is None:
             return False
         self._memo.release(task.key, task)
         self._reused(task, known)
         return True
 
-    def _known_result(self, task: Task, earlier_keys: Iterator[bytes]) -> Known | None:
-        if self._asks_memoizer:
-            found = self._memoizer.check_memo(task)
-            if found is None:
-                return None
-            exc = found.exception()
-            return Known(None if exc else found.result(), exc)
-        assert task.key is not None
-        for key in itertools.chain([task.key], earlier_keys):
-            known = self._memo.find(key, task.app.expires_s)
-            if known is not None:
-                return known
-        return None
+    def _known_result(self, task: Task, key: bytes) -> Known | None:
+        if not self._asks_memoizer:
+            return self._memo.find(key, task.app.expires_s)
+        found = self._memoizer.check_memo(task)
+        if found is None:
+            return None
+        exc = found.exception()
+        return Known(None if exc else found.result(), exc)
 
     def _first_try(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Try:
         app, options = task.app, task.options
@@ -199,13 +198,24 @@ class Scheduler:
         else:
             self._take(task, self._computed, reply)
 
+    def deliver_all(self, replies: Sequence[Reply]) -> None:
+        """From an executor: the same for several tries."""
+        self._steps.soon(partial(self._deliver_each, replies))
+
+    def _deliver_each(self, replies: Sequence[Reply]) -> None:
+        for reply in replies:
+            self.deliver(reply)
+
     def _computed(self, task: Task, reply: Reply) -> None:
         """Keep the result, then hand it out (I3)."""
         if task.key is None:
             self._hand_out(task, None, reply)
             return
         known = self._known(task, reply.value, None, reply.duration)
-        self._keep(task, known, reply.encoded, partial(self._take, task, self._hand_out, known, reply))
+        if not self._checkpointer.mode.encodes:  # it is kept in memory, and found there
+            self._hand_out(task, known, reply)
+            return
+        self._keep(task, known, reply.encoded, _Kept(self, task, known, reply))
 
     def _keep(self, task: Task, known: Known, encoded: bytes | None, then: Callable[[], None]) -> None:
         assert task.key is not None
@@ -221,7 +231,8 @@ class Scheduler:
 
     def _known(self, task: Task, value: Any, exception: BaseException | None = None, duration: float = 0.0) -> Known:
         outputs = file_facts(task.options.outputs) if task.options is not None else ()
-        return Known(value, exception, task.id, time.time(), duration, outputs, False, None, None, task.app.name)
+        kept = self._checkpointer.mode.encodes
+        return Known(value, exception, task.id, time.time(), duration, outputs, kept, None, None, task.app.name)
 
     def _hand_out(self, task: Task, known: Known | None, reply: Reply) -> None:
         if known is not None:
@@ -406,6 +417,18 @@ class Scheduler:
     def close(self) -> None:
         """End the walltime clock."""
         self._deadlines.close()
+
+
+class _Kept:
+    """What follows once a result is kept: it is handed out. One object a task where a partial would be four."""
+
+    __slots__ = ("_known", "_reply", "_scheduler", "_task")
+
+    def __init__(self, scheduler: Scheduler, task: Task, known: Known, reply: Reply) -> None:
+        self._scheduler, self._task, self._known, self._reply = scheduler, task, known, reply
+
+    def __call__(self) -> None:
+        self._scheduler._take(self._task, self._scheduler._hand_out, self._known, self._reply)
 
 
 def _failures(futures: Sequence[Future[Any]]) -> list[tuple[BaseException, str]]:

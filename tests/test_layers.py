@@ -32,7 +32,7 @@ LAYERS = [
     ["files", "utils", "logs"],
     ["identity"],
     ["graph", "task"],
-    ["errors", "interrupts", "lean", "version"],
+    ["errors", "interrupts", "latch", "lean", "version"],
 ]
 HEIGHT = {name: -row for row, names in enumerate(LAYERS) for name in names}
 

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
@@ -76,6 +76,11 @@ class Sink(Protocol):
     def deliver(self, reply: Reply) -> None:
         """The try has ended. Never raises."""
 
+    def deliver_all(self, replies: Sequence[Reply]) -> None:
+        """As `deliver` for each, at less cost. What follows from one does not begin before all are taken."""
+        for reply in replies:
+            self.deliver(reply)
+
 
 class Executor(abc.ABC):
     """Base of all executors, ours and users' own.
@@ -129,7 +134,7 @@ class Executor(abc.ABC):
         return False
 
 
-class FutureSink:
+class FutureSink(Sink):
     """The sink behind `Executor.submit`: answers go to a future instead of a kernel."""
 
     def __init__(self) -> None:

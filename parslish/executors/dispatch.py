@@ -45,6 +45,7 @@ class Dispatcher:
         self._live: dict[Try, Job] = {}  # every job that has not ended
         self._queue: deque[Job] = deque()
         self._orders: deque[Callable[[], None]] = deque()  # what other threads want done on ours
+        self._replies: dict[Sink, list[Reply]] = {}  # to be delivered, by our thread
         self._hungry = True  # there is, or may be made, a worker to spare: a launch must ring
         self._stopping = False
         self._ended = False
@@ -93,18 +94,21 @@ class Dispatcher:
                     self._orders.popleft()()
                 self._hungry = True  # before looking at the queue: what comes after the look, rings
                 self._feed()
+                self._tell()
                 self._hungry = self._hungry and self._crew.can_take_more()
                 for worker, news in self._crew.wait(self._look_after()):
                     if news is News.DIED:
                         self._bury(worker)
                     else:
                         self._listen(worker)
+                    self._tell()
         finally:  # also when we are at fault: nobody may wait for ever
             self._ended = True
             fault = None if self._stopping else InternalError("the dispatcher of a process pool has failed")
             try:
                 self._crew.disband()
             finally:
+                self._tell()
                 self._end_all(fault or CancelledError())
 
     def _end_all(self, exception: BaseException) -> None:
@@ -234,12 +238,17 @@ class Dispatcher:
             value, exception, encoded = None, CancelledError(), None
         started, duration, cpu, peak = cost
         worker = job.worker.name if job.worker is not None else ""
-        job.sink.deliver(
-            Reply(
-                job.attempt, value, exception, encoded=encoded, started=started, duration=duration, cpu=cpu,
-                peak_memory=peak, worker=worker,
-            )
+        reply = Reply(
+            job.attempt, value, exception, encoded=encoded, started=started, duration=duration, cpu=cpu,
+            peak_memory=peak, worker=worker,
         )  # fmt: skip
+        self._replies.setdefault(job.sink, []).append(reply)
+
+    def _tell(self) -> None:
+        """Deliver the replies to all that has ended meanwhile, together."""
+        while self._replies:
+            sink, replies = self._replies.popitem()
+            sink.deliver_all(replies)
 
     def _cancel(self, job: Job) -> None:
         job.cancelled = True

@@ -15,6 +15,7 @@ from typing import Any
 
 from parslish.errors import ConfigurationError, InvalidResourceSpecification
 from parslish.executors.base import Executor, FutureSink, Reply, Sink, worker_name
+from parslish.executors.clock import CpuClock
 from parslish.task import Try
 
 
@@ -109,29 +110,24 @@ class ThreadPoolExecutor(Executor):
 
     @staticmethod
     def _work(tasks: queue.SimpleQueue[tuple[Try, Sink] | None]) -> None:
-        worker = worker_name()
+        worker, clock = worker_name(), CpuClock(time.thread_time)
         while (item := tasks.get()) is not None:
             attempt, sink = item
             if sink.started(attempt, worker):
-                sink.deliver(_run(attempt, worker))
+                sink.deliver(_run(attempt, worker, clock))
             # An idle thread must not keep arguments and results alive.
             del item, attempt, sink
 
 
-def _run(attempt: Try, worker: str) -> Reply:
-    started, clock, cpu = time.time(), time.perf_counter(), time.thread_time()
+def _run(attempt: Try, worker: str, clock: CpuClock) -> Reply:
+    started, began = time.time(), time.perf_counter()
     value: Any = None
     exception: BaseException | None = None
     try:
         value = attempt.func(*attempt.args, **attempt.kwargs)
     except BaseException as exc:  # user code: SystemExit in an app is its result too
         exception = exc
+    ended = time.perf_counter()
     return Reply(
-        attempt,
-        value,
-        exception,
-        started=started,
-        duration=time.perf_counter() - clock,
-        cpu=time.thread_time() - cpu,
-        worker=worker,
-    )
+        attempt, value, exception, started=started, duration=ended - began, cpu=clock.spent(began, ended), worker=worker
+    )  # fmt: skip

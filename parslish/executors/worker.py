@@ -35,6 +35,7 @@ from typing import Any
 
 from parslish.executors import functions, outcome, parcel
 from parslish.executors.cell import Cell
+from parslish.executors.clock import CpuClock
 from parslish.executors.wire import Channel
 
 RUN, FORGET, RECALL, STOP, READY, ANSWERS, RETURNED = range(7)
@@ -75,6 +76,7 @@ class Worker:
         self._answers: deque[tuple[Any, ...]] = deque()
         self._sending = threading.Lock()  # guards writing to the channel
         self._flushed_s = 0.0
+        self._clock = CpuClock(time.process_time)
 
     def run(self) -> None:
         """Run jobs until STOP."""
@@ -108,10 +110,11 @@ class Worker:
         def open_call() -> tuple[Any, Any, Any]:
             return self._functions[function].get(), *parcel.unpack(*packed_args)
 
-        started, began, cpu = time.time(), time.perf_counter(), time.process_time()
+        started, began = time.time(), time.perf_counter()
         self._cell.begin(number, began)
         ended = outcome.of_call(open_call)
-        duration, cpu = time.perf_counter() - began, time.process_time() - cpu
+        now = time.perf_counter()
+        duration, cpu = now - began, self._clock.spent(began, now)
         if os.getpid() != self._pid:  # the job forked and this is the child: its answer is the parent's to give
             os._exit(0)
         if duration > NOTABLE_S:

@@ -18,14 +18,14 @@ from typing import Any, ClassVar
 import pytest
 
 from parslish.errors import InvalidResourceSpecification
-from parslish.executors.base import HOST, Executor, Reply
+from parslish.executors.base import HOST, Executor, Reply, Sink
 from parslish.task import Try
 from tests.executors import jobs
 
 PATIENCE_S = 30.0
 
 
-class Recorder:
+class Recorder(Sink):
     """A sink that remembers what it was told, and can be waited for."""
 
     def __init__(self) -> None:

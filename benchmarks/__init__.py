@@ -1,0 +1,1 @@
+"""Owns the comparison with peers: the same workloads on each, in turn; `python -m benchmarks` runs it."""

@@ -1,0 +1,23 @@
+"""loky's process pool."""
+
+from __future__ import annotations
+
+from loky import ProcessPoolExecutor
+
+from benchmarks.drivers import arrays, stdlib
+from benchmarks.measure import PROCESSES, Figures
+
+
+def w2(n: int) -> Figures:
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        return stdlib.independent(n, pool)
+
+
+def w3(n: int) -> Figures:
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        return stdlib.round_trips("process", n, pool)
+
+
+def w7_processes(n: int) -> Figures:
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        return arrays.there_and_back(n, lambda array: pool.submit(arrays.same, array))
