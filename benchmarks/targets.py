@@ -74,7 +74,7 @@ TARGETS = [
     Target("W5", "open", "parslish 10⁶", 0.5),
     Target("W5", "open", "parslish 10⁶, after SIGKILL", 3),
     Target("W5", "replay", "parslish", 35_000),
-    Target("W5", "disk", "parslish", 150),
+    Target("W5", "memory", "parslish", 150),
     Target("W6", "future", "parslish", 3_000),
     Target("W6", "growth", "parslish cached, 10⁶", 10),
     Target("W7", "digest", "parslish 1 GB", 4),

@@ -151,9 +151,9 @@ def parse(block: bytes, at: int = 0) -> Header | None:
     return tuple.__new__(Header, fields)  # Header._make costs as much again as the rest of this function
 
 
-def is_signed(header: Header, block: bytes, sign: Signer) -> bool:
-    """Whether the header that was parsed at the start of `block` was signed with the key of `sign`."""
-    return hmac.compare_digest(sign(block[:_SIGNED_BYTES]), header.signature)
+def is_signed(header: Header, block: bytes, sign: Signer, at: int = 0) -> bool:
+    """Whether the header that was parsed at `block[at:]` was signed with the key of `sign`."""
+    return hmac.compare_digest(sign(block[at : at + _SIGNED_BYTES]), header.signature)
 
 
 def is_whole(header: Header, body: bytes) -> bool:

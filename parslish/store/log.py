@@ -84,6 +84,7 @@ class Log:
         self._new_writer = partial(Writer, disk, self.folder, keys, run_number)
         self._closed = False
         self._based_on: set[str] = {os.path.abspath(self.folder)}
+        self._bases_told: set[str | os.PathLike[str]] = set()
         self._make_folder(disk, shared)
         self._begin()
         _LIVE.add(self)
@@ -195,6 +196,9 @@ class Log:
 
     def add_base(self, base: str | os.PathLike[str]) -> None:
         """Record that this store builds upon the one in folder `base`: who opens it opens both."""
+        if base in self._bases_told:  # at each hit
+            return
+        self._bases_told.add(base)
         absolute = os.path.abspath(base)
         with self._lock:
             if absolute in self._based_on:
