@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +19,14 @@ from benchmarks.rounds import measure, to_stderr
 from benchmarks.rows import ROWS, WORKLOADS, Row
 
 ROUNDS = 3
+#: What is measured of parslish by itself, and printed: a module for each.
+OWN = ("budget", "growth", "latency")
 
 
 def main() -> int:
     """Returns the exit code: 1 if a row of ours, or any of a smoke run, yielded nothing."""
+    if sys.argv[1:2] and sys.argv[1] in OWN:
+        return _own(*sys.argv[1:])
     given = choice.arguments()
     here = Results(machine.describe())
     refusal = _why_not_written(given, here.machine)
@@ -34,6 +40,13 @@ def main() -> int:
     print(report.tables(here))
     to_stderr(refusal or "written: benchmarks/RESULTS.md, results.svg, results.json")
     return int(any(one.trouble and (given.smoke or one.peer == "parslish") for one in here.records))
+
+
+def _own(name: str, *words: str) -> int:
+    """Run one of the modules that measure parslish by itself, in its environment; latency makes its own."""
+    python = sys.executable if name == "latency" else environments.python_of("parslish")
+    environ = {**os.environ, "PYTHONPATH": str(environments.ROOT)}
+    return subprocess.run([python, "-m", f"benchmarks.{name}", *words], env=environ).returncode
 
 
 def _earlier(here: Results) -> Results:

@@ -148,8 +148,10 @@ def _run(one: Measured, call: str, arguments: Sequence[str], folder: Path) -> di
 
 
 def _environ(python: str) -> dict[str, str]:
-    """As in an activated environment (Parsl looks for its programs in PATH), with nobody's settings for peers."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PARSL_", "RAY_", "DASK_"))}
+    """As in an activated environment (Parsl looks for its programs in PATH), with nobody's settings for peers, and
+    with compiled modules kept, as for users."""
+    theirs = ("PARSL_", "RAY_", "DASK_", "PYTHONDONTWRITEBYTECODE")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
     environ.setdefault("PARSLISH_KEY_FILE", str(HOME / "key"))
     environ["PATH"] = f"{Path(python).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
     return environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}

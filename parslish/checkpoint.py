@@ -24,12 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parslish import codec
+from parslish.codec import Encoded
 from parslish.errors import SerializationError, StoreError
 from parslish.memo import Known, Memo
-from parslish.result import EXCEPTION, VALUE, StoredResult
+from parslish.result import EXCEPTION, VALUE, pack
 from parslish.secret import Keys
 from parslish.store.frame import Type
 from parslish.store.log import Log
+from parslish.store.parts import Body
 
 logger = logging.getLogger("parslish")
 
@@ -97,7 +99,7 @@ class Checkpointer:
         self._lock = threading.Lock()  # guards _held and _held_bytes
         # Held while results are on their way from _held to the log, so that close() finds them in either.
         self._appending = threading.Lock()
-        self._held: list[tuple[bytes, bytes]] = []
+        self._held: list[tuple[bytes, Body]] = []
         self._held_bytes = 0
         self._closing = threading.Event()
         self._timer: threading.Thread | None = None
@@ -119,7 +121,7 @@ class Checkpointer:
 
     _written = 0
 
-    def keep(self, key: bytes, known: Known, encoded: bytes | None, then: Callable[[], None]) -> None:
+    def keep(self, key: bytes, known: Known, encoded: Encoded | None, then: Callable[[], None]) -> None:
         """Keep a result as the mode says, then call `then`, after which its future may resolve (I3).
 
         Where it is to be written at once that is in the next `write`, on the thread of whoever does it.
@@ -129,7 +131,8 @@ class Checkpointer:
         """
         if not self.mode.encodes:
             return then()
-        body = _body(known, encoded)
+        # Written before anybody gets the value, unless it is held, or an exception, which its callers get at once.
+        body = _body(known, encoded, lent=self.mode.at_once and known.exception is None)
         if not self.mode.at_once:
             self._hold(key, body)
             return then()
@@ -178,7 +181,7 @@ class Checkpointer:
                 self._log.trouble,
             )
 
-    def _hold(self, key: bytes, body: bytes) -> None:
+    def _hold(self, key: bytes, body: Body) -> None:
         with self._lock:
             self._held.append((key, body))
             self._held_bytes += len(body)
@@ -207,7 +210,7 @@ class Checkpointer:
             except SerializationError as exc:
                 logger.warning("a result of %s is not checkpointed: %s", known.app, exc)
 
-    def _append(self, key: bytes, body: bytes) -> None:
+    def _append(self, key: bytes, body: Body) -> None:
         self._written += 1
         self._log.append(Type.RESULT, body, key)
 
@@ -216,10 +219,8 @@ class Checkpointer:
             self.checkpoint()
 
 
-def _body(known: Known, encoded: bytes | None) -> bytes:
+def _body(known: Known, encoded: Encoded | None, *, lent: bool = False) -> Body:
     kind, value = (VALUE, known.value) if known.exception is None else (EXCEPTION, known.exception)
     if encoded is None:
-        encoded = codec.encode(value)
-    return StoredResult(
-        kind, known.app, known.task_id, known.completed, known.duration, known.outputs, encoded
-    ).pack()  # fmt: skip
+        encoded = codec.encode_lent(value) if lent else codec.encode(value)
+    return pack(kind, known.app, known.task_id, known.completed, known.duration, known.outputs, encoded)

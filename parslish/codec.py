@@ -13,9 +13,12 @@ import pickle
 from typing import Any
 
 from parslish.errors import SerializationError
+from parslish.store.parts import LARGE_BYTES, Parts, Piece
 
 PICKLE = 0x80
 DILL = 0x44  # "D", then a dill pickle
+
+Encoded = bytes | memoryview | Parts
 
 
 def encode(value: Any) -> bytes:
@@ -30,7 +33,24 @@ def encode(value: Any) -> bytes:
         return _encode_by_dill(value, exc)
 
 
-def decode(stored: bytes | memoryview) -> Any:
+def encode_lent(value: Any) -> bytes | Parts:
+    """Return the same stored form as `encode`, without copying large memory that the value lends, as an array does: for
+    a value that is stored before anybody can change it.
+
+    Raises:
+        SerializationError: as `encode`.
+    """
+    try:
+        try:
+            return pickle.dumps(value, 5, buffer_callback=_refuse_large)
+        except _LargeBuffer:
+            # Only now, since a pickler with a file costs a small value as much again.
+            return _in_pieces(value)
+    except Exception as exc:  # user code, as in `encode`
+        return _encode_by_dill(value, exc)
+
+
+def decode(stored: Encoded) -> Any:
     """Return the value of a stored form.
 
     Opening a pickle runs code: only ever call this on bytes whose checksum and signature were verified (I6).
@@ -38,6 +58,8 @@ def decode(stored: bytes | memoryview) -> Any:
     Raises:
         SerializationError: a class or module it needs is not there, or the bytes are no stored form.
     """
+    if isinstance(stored, Parts):
+        stored = bytes(stored)
     try:
         if stored[0] == PICKLE:
             return pickle.loads(stored)
@@ -70,11 +92,42 @@ def kind(value: Any) -> str:
 
 def _encode_by_dill(value: Any, reason: Exception) -> bytes:
     try:
-        return bytes((DILL,)) + bytes(_dill().dumps(value, protocol=5))
+        dilled: bytes = _dill().dumps(value, protocol=5)
+        return bytes((DILL,)) + dilled
     except Exception as exc:  # user code, as in `encode`
         raise SerializationError(
             f"a value of type {kind(value)} cannot be stored: pickle says {reason}; dill says {exc}"
         ) from reason
+
+
+class _LargeBuffer(Exception):
+    """Stops a pickler before it copies much."""
+
+
+def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
+    if memoryview(buffer).nbytes >= LARGE_BYTES:
+        raise _LargeBuffer
+    return True  # goes into the pickle
+
+
+class _Pieces:
+    """The file that a pickler writes to: it hands large memory over uncopied."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+
+    def write(self, piece: Any) -> None:
+        if isinstance(piece, pickle.PickleBuffer):
+            self.pieces.append(piece.raw())
+        else:
+            # `bytes` copies a view: the text behind it may be gone when the pickler is.
+            self.pieces.append(bytes(piece))
+
+
+def _in_pieces(value: Any) -> Parts:
+    file = _Pieces()
+    pickle.Pickler(file, 5).dump(value)
+    return Parts(file.pieces, lent=True)
 
 
 def _dill() -> Any:

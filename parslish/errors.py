@@ -15,10 +15,11 @@ Each exception carries its facts as attributes and one sentence that ends in the
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ParslishError(Exception):
@@ -272,5 +273,7 @@ class InternalError(ParslishError):
 
 def near(given: object, known: Iterable[str]) -> str:
     """The words ` (did you mean 'x'?)` when one of `known` is close to `given`, else an empty string."""
+    import difflib  # here: neither it nor pathlib is worth a worker's time to start
+
     match = difflib.get_close_matches(str(given), list(known), n=1, cutoff=0.6)
     return f" (did you mean {match[0]!r}?)" if match else ""

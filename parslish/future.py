@@ -81,6 +81,7 @@ class AppFuture(_LiftingFuture):
         super().__init__()
         self._task = task
         self._kernel = kernel
+        self._encoding: bytes | None = None
 
     @property
     def tid(self) -> int:
@@ -119,8 +120,6 @@ class AppFuture(_LiftingFuture):
             except Unidentifiable:
                 self._encoding = b""
         return self._encoding or None
-
-    _encoding: bytes | None = None
 
     def running(self) -> bool:
         return self._task.state in (State.running, State.joining) and not self.done()
@@ -194,3 +193,17 @@ class DataFuture(_LiftingFuture):
 
     def __repr__(self) -> str:
         return f"<DataFuture of {self.file_obj} from {self.parent!r}>"
+
+
+def task_id(future: Future[Any]) -> int | None:
+    """The id of the task behind a future, its item, attribute or file; None for a foreign future."""
+    # Not by way of `__dict__`: to make one, CPython takes the attributes out of the object, and with the garbage
+    # collector's help may let another thread write to them meanwhile, into nowhere.
+    while not isinstance(future, AppFuture):
+        if isinstance(future, Lifted):
+            future = future._parent
+        elif isinstance(future, DataFuture):
+            future = future.parent
+        else:
+            return None
+    return future.tid

@@ -90,7 +90,7 @@ class DataFlowKernel:
             TypeError: a keyword such as `walltime` or `stdout` has a value that it does not take.
         """
         self._check_open()
-        task = Task(next(self._ids), app, args, kwargs, self._scheduler.parent)
+        task = Task(next(self._ids), app, args, kwargs, self._scheduler.parents.current)
         task.exec_label = self._executors.label_for(app)
         task.future = AppFuture(task, self)
         plain = calls.is_plain(app, args, kwargs)

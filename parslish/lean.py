@@ -6,6 +6,7 @@ for each would be most of the memory of a run and, through the garbage collector
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -14,13 +15,16 @@ from typing import Any
 
 from parslish.latch import Latch, wait_for
 
+logger = logging.getLogger("parslish")
+
 _PENDING, _FINISHED = "PENDING", "FINISHED"
 _ENDED = frozenset({"CANCELLED", "CANCELLED_AND_NOTIFIED", _FINISHED})
 
-_Parts = tuple[threading.Condition, list[Any], list[Callable[[Future[Any]], object]]]
+Callback = Callable[[Future[Any]], object]
+_Parts = tuple[threading.Condition, list[Any], list[Callback]]
 
 # Guards, of every lean future, the passage from no parts to parts, and its resolution while it has none: so whoever
-# makes the parts finds it resolved, or is there when it is. Nothing is allocated and nobody called under it.
+# makes the parts finds it resolved, or is there when it is. Nobody is called under it.
 _passing = Latch()
 
 
@@ -35,13 +39,15 @@ os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent 
 class LeanFuture(Future[Any]):
     """Behaves as its base class in all that is public, for `concurrent.futures.wait` and `as_completed` too."""
 
-    _state = _PENDING
-    _result: Any = None
-    _exception: BaseException | None = None
-
     def __init__(self) -> None:
-        # Instead of the base class's, which makes the parts.
+        # Instead of the base class's, which makes the parts. All attributes, in this order: an object that gets one
+        # later may need a dict of its own, which costs memory, and in the making of which another thread may write
+        # to the object in vain.
+        self._state = _PENDING
+        self._result: Any = None
+        self._exception: BaseException | None = None
         self._parts: _Parts | None = None
+        self._callbacks: list[Callback] | None = None  # as long as there are no parts
 
     def set_result(self, result: Any) -> None:
         if not self._resolve_bare(result, None):
@@ -59,9 +65,33 @@ class LeanFuture(Future[Any]):
             self._result = result
             self._exception = exception
             self._state = _FINISHED
-            return True
+            callbacks, self._callbacks = self._callbacks, None
         finally:
             _passing.release()
+        for callback in callbacks or ():
+            self._call(callback)
+        return True
+
+    def add_done_callback(self, fn: Callback) -> None:
+        try:
+            _passing.acquire(False) or wait_for(_passing)
+            if self._parts is None and self._state not in _ENDED:
+                if self._callbacks is None:
+                    self._callbacks = []
+                self._callbacks.append(fn)
+                return
+        finally:
+            _passing.release()
+        if self._state in _ENDED:
+            self._call(fn)
+        else:
+            super().add_done_callback(fn)
+
+    def _call(self, callback: Callback) -> None:
+        try:
+            callback(self)
+        except Exception:  # user code, and the standard library's way with it
+            logger.exception("exception calling callback for %r", self)
 
     def result(self, timeout: float | None = None) -> Any:
         # The result is there before the state says so.
@@ -86,15 +116,16 @@ class LeanFuture(Future[Any]):
         return (self._parts or self._make_parts())[1]
 
     @property
-    def _done_callbacks(self) -> list[Callable[[Future[Any]], object]]:
+    def _done_callbacks(self) -> list[Callback]:
         return (self._parts or self._make_parts())[2]
 
     def _make_parts(self) -> _Parts:
-        parts: _Parts = (threading.Condition(), [], [])
+        condition: threading.Condition = threading.Condition()
         try:
             _passing.acquire(False) or wait_for(_passing)
             if self._parts is None:
-                self._parts = parts
+                self._parts = (condition, [], self._callbacks or [])
+                self._callbacks = None
             return self._parts
         finally:
             _passing.release()

@@ -1,6 +1,7 @@
 """Owns the stored form of a result: what a result record's body says besides the value.
 
-A body is a msgpack array (the facts, readable without unpickling) followed by the value as `codec` encoded it.
+A body is a msgpack array (the facts, readable without unpickling) followed by the value as `codec` encoded it. A
+large value is not copied on the way in or out.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgpack
+
+from parslish.codec import Encoded
+from parslish.store.parts import LARGE_BYTES, Body, Parts
 
 RESULT_VERSION = 1
 VALUE, EXCEPTION = 0, 1
@@ -35,15 +39,11 @@ class StoredResult(NamedTuple):
     completed: float
     duration: float
     outputs: Sequence[tuple[str, int, int]]
-    encoded: bytes
+    encoded: Encoded
 
-    def pack(self) -> bytes:
+    def pack(self) -> Body:
         """The record's body."""
-        facts = (
-            RESULT_VERSION, self.kind, self.app, self.task_id, self.completed, self.duration, self.outputs,
-        )  # fmt: skip
-        head: bytes = _pack(facts)
-        return head + self.encoded
+        return pack(*self)
 
     @classmethod
     def unpack(cls, body: bytes) -> StoredResult:
@@ -62,7 +62,26 @@ class StoredResult(NamedTuple):
         if not isinstance(facts, list) or not facts or facts[0] != RESULT_VERSION:
             raise ValueError(f"a result of version {RESULT_VERSION} was expected, not {str(facts)[:40]}")
         _, kind, app, task_id, completed, duration, outputs = facts
-        return cls(kind, app, task_id, completed, duration, [tuple(o) for o in outputs], body[unpacker.tell() :])
+        encoded = (body if len(body) < LARGE_BYTES else memoryview(body))[unpacker.tell() :]
+        return cls(kind, app, task_id, completed, duration, [tuple(o) for o in outputs], encoded)
+
+
+def pack(
+    kind: int,
+    app: str,
+    task_id: int,
+    completed: float,
+    duration: float,
+    outputs: Sequence[tuple[str, int, int]],
+    encoded: Encoded,
+) -> Body:
+    """The body of a record, from the fields of a `StoredResult` that is not needed otherwise."""
+    head: bytes = _pack((RESULT_VERSION, kind, app, task_id, completed, duration, outputs))
+    if isinstance(encoded, bytes) and len(encoded) < LARGE_BYTES:
+        return head + encoded
+    if isinstance(encoded, Parts):
+        return Parts((head, *encoded.pieces), lent=encoded.lent)
+    return Parts((head, encoded))
 
 
 #: The facts are nearly always shorter than this, so a large value is not copied into the unpacker.

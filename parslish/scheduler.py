@@ -7,14 +7,13 @@ task run one after the other (`Steps`), never inside each other, so a chain of a
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from parslish import calls, codec, graph, interrupts, reuse
+from parslish import calls, codec, graph, interrupts, joins, reuse, waiting
 from parslish.config import Config
 from parslish.deadlines import Deadlines
 from parslish.errors import (
@@ -30,10 +29,9 @@ from parslish.executors.choice import Executors
 from parslish.memo import Known, file_facts
 from parslish.memoizer import BasicMemoizer
 from parslish.run import Run
-from parslish.runs.journal import task_id
 from parslish.steps import Steps
 from parslish.table import TaskTable
-from parslish.task import FINAL, WAITING, Calls, State, Task, Try
+from parslish.task import FINAL, WAITING, State, Task, Try
 
 if TYPE_CHECKING:
     from parslish.apps import AppBase
@@ -68,17 +66,12 @@ class Scheduler(Sink):
         self._resolver: graph.DependencyResolver = config.dependency_resolver or graph.DEEP_DEPENDENCY_RESOLVER
         self._steps = Steps()
         self._deadlines = Deadlines(self._expire)
-        self._local = threading.local()
+        self.parents = joins.Parents()
         self._warned: set[tuple[AppBase, str]] = set()
         self.first_failure: BaseException | None = None  # once set, nothing more is launched
         self.halted = False  # told to stop: nothing is launched and no reply is heard
 
     # ---------------------------------------------------------------------------------- the way down
-
-    @property
-    def parent(self) -> Task | None:
-        """The join task whose body is running on this thread."""
-        return getattr(self._local, "parent", None)
 
     def begin(self, task: Task, plain: bool) -> None:
         """Set a new task on its way: at once, or, unless `plain`, when the futures among its arguments are done."""
@@ -99,8 +92,8 @@ class Scheduler(Sink):
             return
         args, kwargs = task.args, task.kwargs
         if dependencies:
-            if failures := _failures(dependencies):
-                self._fail(task, DependencyError(failures, task.id), State.dep_fail)
+            if failed := waiting.failures(dependencies):
+                self._fail(task, DependencyError(failed, task.id), State.dep_fail)
                 return
             args, kwargs = self._resolver.resolved(args, kwargs)
         if task.app.cache and self._config.app_cache and self._reuse(task, args, kwargs, dependencies):
@@ -153,7 +146,7 @@ class Scheduler(Sink):
         app, options = task.app, task.options
         func, walltime = task.runs, None
         if app.kind == "join":
-            func = partial(self._run_as_parent, task, func)
+            func = partial(self.parents.run, task, func)
         elif app.kind == "bash":
             kwargs = {**kwargs, **calls.command_keywords(options)}
         elif options is not None:
@@ -308,29 +301,17 @@ class Scheduler(Sink):
 
     # ---------------------------------------------------------------------------------- joins
 
-    def _run_as_parent(self, task: Task, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run a join app's body: the tasks it submits are children of its own."""
-        task.calls = Calls()  # a second try counts its children anew: they are the same places
-        self._local.parent = task
-        try:
-            return func(*args, **kwargs)
-        finally:
-            self._local.parent = None
-
     def _join(self, task: Task, reply: Reply) -> None:
         """A join app's body has returned: wait for the futures that it gave."""
-        futures = [reply.value] if isinstance(reply.value, Future) else reply.value
-        if not isinstance(futures, (list, tuple)) or not all(isinstance(f, Future) for f in futures):
-            kind = type(reply.value).__name__
-            raise TypeError(f"join_app {task.app.name} returned {kind}; a future or a list of futures is needed")
+        futures = joins.futures_of(task, reply.value)
         self._table.move(task, State.joining)
         self._when_all(futures, task, self._joined, futures, reply)
 
     def _joined(self, task: Task, futures: Sequence[Future[Any]], reply: Reply) -> None:
         if task.state in FINAL:
             return
-        if failures := _failures(futures):
-            self._fail(task, JoinError(failures, task.id), reply=reply)
+        if failed := waiting.failures(futures):
+            self._fail(task, JoinError(failed, task.id), reply=reply)
             return
         results = [f.result() for f in futures]
         reply.value = results[0] if isinstance(reply.value, Future) else results
@@ -341,21 +322,7 @@ class Scheduler(Sink):
 
     def _when_all(self, futures: Sequence[Future[Any]], task: Task, step: Callable[..., None], *args: Any) -> None:
         """Take a step of a task when all the futures are done, on the thread that ends the last one."""
-        # One token fewer than futures: the future that finds none left is the last. list.pop is atomic.
-        tokens = [None] * (len(futures) - 1)
-        # Popped as it is taken: a future that lives on keeps its callbacks, which must not keep the task (I10).
-        last = [partial(self._take, task, step, *args)]
-
-        def one_done(future: Future[Any]) -> None:
-            try:
-                tokens.pop()
-            except IndexError:
-                self._steps.soon(last.pop())
-
-        if not futures:
-            self._steps.soon(last.pop())
-        for future in futures:
-            future.add_done_callback(one_done)
+        waiting.when_all(futures, partial(self._soon, task, step, *args))
 
     def _soon(self, task: Task, step: Callable[..., None], *args: Any) -> None:
         self._steps.soon(partial(self._take, task, step, *args))
@@ -429,14 +396,3 @@ class _Kept:
 
     def __call__(self) -> None:
         self._scheduler._take(self._task, self._scheduler._hand_out, self._known, self._reply)
-
-
-def _failures(futures: Sequence[Future[Any]]) -> list[tuple[BaseException, str]]:
-    """The exceptions of those done futures that failed, each with the name of its task or future."""
-    failures: list[tuple[BaseException, str]] = []
-    for future in futures:
-        exc = CancelledError() if future.cancelled() else future.exception()
-        if exc is not None:
-            tid = task_id(future)
-            failures.append((exc, repr(future) if tid is None else f"task {tid}"))
-    return failures

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,11 +139,11 @@ def _parse(text: str, path: Path) -> list[bytes]:
 
 def _create(path: Path) -> None:
     """Make the file with a new key, unless another process makes it first."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            _write_synced(temporary, f"{secrets.token_hex(KEY_BYTES)}\n".encode())
+            _write_synced(temporary, f"{os.urandom(KEY_BYTES).hex()}\n".encode())
             # A link never replaces: of two processes that start together both read the key of the first.
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parslish.apps import AppBase
+    from parslish.executors.base import Sink
     from parslish.future import AppFuture
 
 
@@ -54,10 +55,13 @@ class Try:
     """One attempt at a task: everything an executor needs to run it, and nothing of the kernel's.
 
     `task` is None for a call that no kernel made (`Executor.submit`); `walltime` is in seconds; `encode` asks a
-    remote worker for the result's stored form along with its value.
+    remote worker for the result's stored form along with its value. `sink` is set by the executor that it is launched
+    on: who is told how it ends.
     """
 
-    __slots__ = ("args", "encode", "func", "kwargs", "number", "resources", "task", "walltime")
+    __slots__ = ("args", "encode", "func", "kwargs", "number", "resources", "sink", "task", "walltime")
+
+    sink: Sink
 
     def __init__(
         self,

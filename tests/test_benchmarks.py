@@ -176,3 +176,22 @@ def test_the_picture_is_well_formed_and_has_a_bar_for_each_row() -> None:
 )
 def test_a_scale_spans_all_values_and_leaves_the_least_a_bar(values: list[float], powers: tuple[int, int]) -> None:
     assert decades(values) == powers
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        (["budget", "--n", "200", "--rounds", "1"], ["script: bind and key", "garbage collector, on top"]),
+        (["growth", "--most", "100", "--bytes", "10", "--rounds", "1"], ["depth of a chain", "argument, bytes"]),
+        (["latency", "--here", "--rounds", "1", "--samples", "1", "--queued", "50"], ["parslish", "loky"]),
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_is_measured_of_parslish_by_itself_is_a_table(words: list[str], rows: list[str], tmp_path: Path) -> None:
+    name, *options = words
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    for row in rows:
+        assert re.search(rf"^\| {re.escape(row)} \|", done.stdout, re.MULTILINE), done.stdout

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import parslish
@@ -46,6 +47,23 @@ def test_a_later_run_recomputes_nothing(mode: str) -> None:
     app = counting(runs)
     assert one_run(app, range(10), mode=mode) == one_run(app, range(10), mode=mode)
     assert sorted(runs) == list(range(10))
+
+
+@pytest.mark.parametrize("mode", ["task_exit", "dfk_exit"])
+def test_what_a_script_does_to_a_large_result_does_not_reach_the_checkpoint(mode: str) -> None:
+    runs: Runs = []
+
+    def make(n: int) -> Any:
+        runs.append(n)
+        return np.full(n, 1.0)
+
+    app = python_app(make, cache=True)
+    for _ in range(2):
+        with parslish.load(Config(checkpoint_mode=mode)):
+            result = app(300_000).result()
+            assert (result == 1.0).all()
+            result[:] = 2.0
+    assert runs == [300_000]
 
 
 def test_without_a_mode_checkpoint_keeps_what_memory_holds() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from parslish import codec
 from parslish.errors import SerializationError
+from parslish.store.parts import Parts
 
 
 @dataclass
@@ -43,6 +44,51 @@ def test_an_array_comes_back_writable_with_its_layout() -> None:
     assert np.array_equal(back, array)
     assert back.flags.f_contiguous
     assert back.flags.writeable
+
+
+LARGE = np.arange(300_000.0)
+LENDING = [
+    LARGE, LARGE[::2].copy(), np.asfortranarray(LARGE.reshape(300, 1000)), {"a": [LARGE, LARGE], "b": (LARGE.view(),)},
+    [LARGE, "x" * 3_000_000, b"y" * 3_000_000, bytearray(3_000_000), LARGE[:10], LARGE[::2]],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", LENDING)
+def test_lent_or_not_the_stored_form_is_the_same(value: object) -> None:
+    stored = codec.encode_lent(value)
+    assert isinstance(stored, Parts)
+    assert stored.lent
+    assert bytes(stored) == codec.encode(value)
+
+
+@pytest.mark.parametrize("value", [None, (1, 2), LARGE[:1000], LARGE[::2], "x" * 3_000_000])
+def test_what_is_small_or_lends_no_memory_is_bytes(value: object) -> None:
+    assert codec.encode_lent(value) == codec.encode(value)
+
+
+def test_large_memory_is_lent_and_not_copied() -> None:
+    array = LARGE.copy()
+    stored = codec.encode_lent({"array": array})
+    array[0] = 42
+    assert codec.decode(stored)["array"][0] == 42
+
+
+def test_text_is_not_lent_since_it_may_be_gone_before_it_is_written() -> None:
+    class Text:
+        def __reduce__(self) -> tuple[object, ...]:
+            return str, ("".join(["x"] * 3_000_000),)
+
+    stored = codec.encode_lent([LARGE, Text()])
+    assert codec.decode(stored)[1] == "x" * 3_000_000
+
+
+def test_a_large_value_that_pickle_cannot_store_goes_through_dill_too() -> None:
+    stored = codec.encode_lent((LARGE, lambda x: x + 1))
+    assert isinstance(stored, bytes)
+    assert stored[0] == codec.DILL
+    assert codec.decode(stored)[1](1) == 2
+    with pytest.raises(SerializationError, match="generator"):
+        codec.encode_lent([LARGE, (x for x in ())])
 
 
 def test_what_pickle_cannot_store_goes_through_dill() -> None:

@@ -19,7 +19,7 @@ LAYERS = [
     ["scheduler"],
     ["apps", "calls"],
     ["run", "stopping", "loader"],
-    ["checkpoint", "memoizer", "deadlines", "table", "steps", "reuse"],
+    ["checkpoint", "memoizer", "deadlines", "table", "steps", "reuse", "joins", "waiting"],
     ["memo", "executors"],
     ["result"],
     ["runs"],

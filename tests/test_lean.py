@@ -22,7 +22,7 @@ SEED = int(os.environ.get("PARSLISH_SEED", "1"))
 def future(request: pytest.FixtureRequest) -> LeanFuture:
     made = LeanFuture()
     if request.param:
-        made.add_done_callback(lambda _: None)
+        made._make_parts()
     return made
 
 
@@ -70,6 +70,32 @@ def test_a_callback_is_called_once_before_or_after_the_end(future: LeanFuture) -
     future.set_result(1)
     future.add_done_callback(called.append)
     assert called == [future, future]
+
+
+def test_callbacks_come_in_order_though_parts_are_made_in_between() -> None:
+    called: list[int] = []
+    future = LeanFuture()
+    future.add_done_callback(lambda _: called.append(1))
+    future._make_parts()
+    future.add_done_callback(lambda _: called.append(2))
+    future.set_result(None)
+    assert called == [1, 2]
+
+
+def test_a_callback_that_raises_stops_no_other(future: LeanFuture, caplog: pytest.LogCaptureFixture) -> None:
+    called: list[Any] = []
+    future.add_done_callback(lambda _: 1 / 0)
+    future.add_done_callback(called.append)
+    future.set_result(None)
+    future.add_done_callback(lambda _: 1 / 0)
+    assert called == [future] and caplog.text.count("ZeroDivisionError: ") == 2
+
+
+def test_a_callback_of_a_cancelled_future_is_called(future: LeanFuture) -> None:
+    called: list[Any] = []
+    future.add_done_callback(called.append)
+    future.cancel()
+    assert called == [future]
 
 
 def test_a_coroutine_awaits_it() -> None:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from parslish.executors.base import Executor
-from parslish.executors.threads import ThreadPoolExecutor
-
 if TYPE_CHECKING:
+    from parslish.executors.base import Executor
     from parslish.executors.cluster import DaskExecutor
     from parslish.executors.pool import PoolExecutor
     from parslish.executors.processes import ProcessPoolExecutor
+    from parslish.executors.threads import ThreadPoolExecutor
 
 __all__ = ["DaskExecutor", "Executor", "PoolExecutor", "ProcessPoolExecutor", "ThreadPoolExecutor"]
 
-_LATER = {"DaskExecutor": "cluster", "PoolExecutor": "pool", "ProcessPoolExecutor": "processes"}
+# Imported when asked for: a worker process needs none of them, and threads no processes.
+_LATER = {
+    "DaskExecutor": "cluster",
+    "Executor": "base",
+    "PoolExecutor": "pool",
+    "ProcessPoolExecutor": "processes",
+    "ThreadPoolExecutor": "threads",
+}
 
 
 def __getattr__(name: str) -> Any:

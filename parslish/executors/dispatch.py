@@ -42,8 +42,9 @@ class Dispatcher:
     def __init__(self, max_workers: int, name: str) -> None:
         self.sent_functions = 0  #: how many function bodies have crossed, over all workers
         self._numbers = itertools.count(1)
-        self._live: dict[Try, Job] = {}  # every job that has not ended
-        self._queue: deque[Job] = deque()
+        # Every try that has not ended; with its job once it was looked at, for most of a long queue not yet.
+        self._live: dict[Try, Job | None] = {}
+        self._queue: deque[Try] = deque()
         self._orders: deque[Callable[[], None]] = deque()  # what other threads want done on ours
         self._replies: dict[Sink, list[Reply]] = {}  # to be delivered, by our thread
         self._hungry = True  # there is, or may be made, a worker to spare: a launch must ring
@@ -59,8 +60,9 @@ class Dispatcher:
 
     def launch(self, attempt: Try, sink: Sink) -> None:
         """Queue a try. It is answered exactly once, whatever happens."""
-        job = self._live[attempt] = Job(next(self._numbers), attempt, sink)
-        self._queue.append(job)
+        attempt.sink = sink
+        self._live[attempt] = None
+        self._queue.append(attempt)
         if self._hungry:
             self._hungry = False
             self._bell.ring()
@@ -69,10 +71,9 @@ class Dispatcher:
 
     def cancel(self, attempt: Try) -> bool:
         """End a try with CancelledError, wherever it is; False when it has ended."""
-        job = self._live.get(attempt)
-        if job is None:
+        if attempt not in self._live:
             return False
-        self._orders.append(lambda: self._cancel(job))
+        self._orders.append(lambda: self._cancel(attempt))
         self._bell.ring()
         return True
 
@@ -115,8 +116,8 @@ class Dispatcher:
         # By pop, because a launch that comes too late may do the same on its own thread.
         with contextlib.suppress(KeyError):
             while True:
-                attempt, job = self._live.popitem()
-                job.sink.deliver(Reply(attempt, exception=exception))
+                attempt, _ = self._live.popitem()
+                attempt.sink.deliver(Reply(attempt, exception=exception))
 
     def _look_after(self) -> float | None:
         """Stop running jobs that are cancelled, call back those that wait behind a long one; return the seconds
@@ -145,35 +146,47 @@ class Dispatcher:
         """Give what waits to the workers that have room, the idle first; start more when that is not enough."""
         queue, crew = self._queue, self._crew
         while queue and (worker := crew.roomiest()) is not None:
-            jobs = batch.take(queue, self._cost, worker.load_s, len(worker.jobs), crew.most)
-            if not jobs:
+            taken = batch.take(queue, self._cost, worker.load_s, len(worker.jobs), crew.most)
+            if not taken:
                 break
-            self._send(worker, jobs)
+            self._send(worker, taken)
         if queue and (hopeless := crew.grow(len(queue))):
             self._give_up(hopeless)
 
-    def _cost(self, job: Job) -> float:
-        job.carried = self._functions.find(job.attempt.func)
+    def _cost(self, attempt: Try) -> float:
+        job = self._job(attempt)
+        if job is None:
+            return 0.0
         # A walltime counts from when the worker has the try, so none may run before it.
-        alone = job.attempt.walltime is not None
-        job.cost_s = batch.UNKNOWN_S if alone else job.carried.cost_s
+        job.cost_s = job.carried.cost_s if attempt.walltime is None else batch.UNKNOWN_S
         return job.cost_s
 
-    def _send(self, worker: RemoteWorker, jobs: list[Job]) -> None:
+    def _job(self, attempt: Try) -> Job | None:
+        """The job of a try, made when it is first asked for; None for a try that has ended."""
+        if attempt not in self._live:
+            return None
+        job = self._live[attempt]
+        if job is None:
+            job = self._live[attempt] = Job(next(self._numbers), attempt, self._functions.find(attempt.func))
+        return job
+
+    def _send(self, worker: RemoteWorker, attempts: list[Try]) -> None:
         packed = []
         fresh: set[functions.Carried] = set()  # looked at in this round
-        for job in jobs:
-            attempt = job.attempt
+        for attempt in attempts:
+            job = self._job(attempt)
+            if job is None:
+                continue
             try:
                 if job.carried not in fresh:
                     self._functions.refresh(job.carried, attempt.func)
                     fresh.add(job.carried)
-                args = parcel.pack((attempt.args, attempt.kwargs))
+                args = parcel.pack_call(attempt.args, attempt.kwargs)
             except SerializationError as exc:
                 self._settle(job, exception=_about(job, exc))
                 continue
             job.worker = worker
-            job.cancelled = job.cancelled or not job.sink.started(attempt, worker.name)
+            job.cancelled = job.cancelled or not attempt.sink.started(attempt, worker.name)
             if job.cancelled:
                 self._settle(job)
             else:
@@ -219,7 +232,7 @@ class Dispatcher:
         """Queue jobs again, before all others."""
         for job in jobs:
             job.worker = None
-        self._queue.extendleft(reversed(jobs))
+        self._queue.extendleft(job.attempt for job in reversed(jobs))
 
     # ------------------------------------------------------------------------- ends
 
@@ -242,7 +255,7 @@ class Dispatcher:
             job.attempt, value, exception, encoded=encoded, started=started, duration=duration, cpu=cpu,
             peak_memory=peak, worker=worker,
         )  # fmt: skip
-        self._replies.setdefault(job.sink, []).append(reply)
+        self._replies.setdefault(job.attempt.sink, []).append(reply)
 
     def _tell(self) -> None:
         """Deliver the replies to all that has ended meanwhile, together."""
@@ -250,7 +263,10 @@ class Dispatcher:
             sink, replies = self._replies.popitem()
             sink.deliver_all(replies)
 
-    def _cancel(self, job: Job) -> None:
+    def _cancel(self, attempt: Try) -> None:
+        job = self._job(attempt)
+        if job is None:
+            return
         job.cancelled = True
         worker = job.worker
         if worker is not None and worker.cell.job == job.number:
@@ -302,8 +318,9 @@ class Dispatcher:
     def _give_up(self, why: str) -> None:
         """No worker comes to life: end what waits, so that nobody waits for ever."""
         while self._queue:
-            job = self._queue.popleft()
-            self._settle(job, exception=WorkersUnavailable(str(job), why))
+            job = self._job(self._queue.popleft())
+            if job is not None:
+                self._settle(job, exception=WorkersUnavailable(str(job), why))
 
 
 def _about(job: Job, exc: SerializationError) -> SerializationError:

@@ -1,10 +1,9 @@
-"""Owns what the dispatcher knows of a launched try, from its launch to its one reply."""
+"""Owns what the dispatcher knows of a launched try, from when it is first looked at for sending to its one reply."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from parslish.executors.base import Sink
 from parslish.task import Try
 
 if TYPE_CHECKING:
@@ -27,14 +26,12 @@ NO_COST = Cost()
 class Job:
     """A try on its way. Only the dispatcher's thread changes it."""
 
-    __slots__ = ("attempt", "cancelled", "carried", "cost_s", "number", "resent", "sink", "unlucky", "worker")
+    __slots__ = ("attempt", "cancelled", "carried", "cost_s", "number", "resent", "unlucky", "worker")
 
-    carried: Carried  #: its function; from when it is first looked at for sending
-
-    def __init__(self, number: int, attempt: Try, sink: Sink) -> None:
+    def __init__(self, number: int, attempt: Try, carried: Carried) -> None:
         self.number = number  #: its name on the wire; above 0
         self.attempt = attempt
-        self.sink = sink
+        self.carried = carried  #: its function
         self.worker: RemoteWorker | None = None  #: who has it; None while it waits
         self.cost_s = 0.0  #: seconds it was expected to take when it was sent
         self.cancelled = False

@@ -34,7 +34,7 @@ def pack(outcome: Outcome, whole: bool) -> tuple[int, parcel.Parcel]:
     status, value = outcome
     if status == DONE:
         try:
-            return DONE, parcel.pack(value, whole=whole, shun=())
+            return DONE, parcel.pack_result(value, whole)
         except SerializationError as exc:
             return _broken(f"its result cannot be sent back: {exc}")
     text = traceback_text(value)

@@ -1,20 +1,25 @@
 """Owns how a value crosses between processes: which pickler carries it, and its large memory uncopied.
 
-Plain pickle comes first; then cloudpickle, which carries classes and functions of a script or notebook by value
-and keeps a class the same class when it comes back; then dill. What `codec` stores is another matter: there a
-class of `__main__` goes by reference.
+Numbers and short texts go as they are, in the envelope that is pickled anyway. Else plain pickle comes first; then
+cloudpickle, which carries classes and functions of a script or notebook by value and keeps a class the same class when
+it comes back; then dill. What `codec` stores is another matter: there a class of `__main__` goes by reference.
 """
 
 from __future__ import annotations
 
+import importlib
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from parslish.codec import kind
 from parslish.errors import SerializationError
 
-PLAIN, CLOUD, DILL = range(3)
+PLAIN, CLOUD, DILL, DIRECT = range(4)
+
+_NUMBERS = frozenset({int, float, bool, complex, type(None)})
+_TEXTS = frozenset({str, bytes})
+_SHORT = 1 << 10  # texts up to this length
 
 _LARGE = 1 << 16
 _IN_BAND = 1 << 12  # buffers below this size are cheaper inside the pickle than beside it
@@ -24,11 +29,12 @@ by_value: set[bytes] = {b"__main__"}
 
 
 class Parcel(NamedTuple):
-    """A pickled value: the pickler that made it, its body, and the memory that travels beside it."""
+    """A pickled value: the pickler that made it, its body, and the memory that travels beside it. If DIRECT, the
+    body is the value."""
 
     form: int
-    body: bytes
-    buffers: list[pickle.PickleBuffer]
+    body: Any
+    buffers: Sequence[pickle.PickleBuffer]
 
 
 class RemoteTraceback(Exception):
@@ -63,13 +69,35 @@ def pack(value: Any, *, whole: bool = False, shun: Iterable[bytes] = by_value) -
     return _pack_by_value(value, reason)
 
 
-def beside(body: bytes) -> bytes | pickle.PickleBuffer:
+def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parcel:
+    """Pack the arguments of a call. Raises as `pack`."""
+    if not kwargs:
+        for value in args:
+            if not _is_direct(value):
+                break
+        else:
+            return Parcel(DIRECT, (args, kwargs), ())
+    return pack((args, kwargs))
+
+
+def pack_result(value: Any, whole: bool) -> Parcel:
+    """Pack what a call returned. Raises as `pack`."""
+    return Parcel(DIRECT, value, ()) if _is_direct(value) else pack(value, whole=whole, shun=())
+
+
+def _is_direct(value: Any) -> bool:
+    return type(value) in _NUMBERS or (type(value) in _TEXTS and len(value) <= _SHORT)
+
+
+def beside(body: Any) -> Any:
     """The body, as it goes into an envelope: a large one beside it, so that it is not copied again."""
-    return body if len(body) < _LARGE else pickle.PickleBuffer(body)
+    return pickle.PickleBuffer(body) if type(body) is bytes and len(body) >= _LARGE else body
 
 
 def unpack(form: int, body: Any, buffers: Iterable[Any] = ()) -> Any:
     """Open what `pack` made. Raises whatever the value's own code raises, and what `pickle.loads` does."""
+    if form == DIRECT:
+        return body
     if form == DILL:
         import dill
 
@@ -102,13 +130,11 @@ def _aside(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer]
 
 
 def _pack_by_value(value: Any, reason: str) -> Parcel:
-    import cloudpickle
-    import dill
-
     reasons = [f"pickle: {reason}"]
-    for form, pickler in ((CLOUD, cloudpickle), (DILL, dill)):
+    for form, name in ((CLOUD, "cloudpickle"), (DILL, "dill")):
+        pickler = importlib.import_module(name)  # dill hardly ever: it takes as long as all else here
         try:
             return Parcel(form, pickler.dumps(value, protocol=5), [])
         except Exception as exc:  # user code, as in `pack`
-            reasons.append(f"{pickler.__name__}: {type(exc).__name__}: {exc}")
+            reasons.append(f"{name}: {type(exc).__name__}: {exc}")
     raise SerializationError(f"a value of type {kind(value)} cannot cross to another process ({'; '.join(reasons)})")

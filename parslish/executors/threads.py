@@ -51,7 +51,7 @@ class ThreadPoolExecutor(Executor):
         self.thread_name_prefix = thread_name_prefix
         self.storage_access = storage_access
         self.working_dir = working_dir
-        self._queue: queue.SimpleQueue[tuple[Try, Sink] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Try | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -73,7 +73,8 @@ class ThreadPoolExecutor(Executor):
             )
             sink.deliver(Reply(attempt, exception=unknown))
             return
-        self._queue.put((attempt, sink))
+        attempt.sink = sink
+        self._queue.put(attempt)
 
     def submit(
         self, func: Any, resource_specification: Mapping[str, Any] | None, *args: Any, **kwargs: Any
@@ -104,19 +105,17 @@ class ThreadPoolExecutor(Executor):
             if item is None:
                 ends += 1
             else:
-                item[1].deliver(Reply(item[0], exception=CancelledError()))
+                item.sink.deliver(Reply(item, exception=CancelledError()))
         for _ in range(ends):
             self._queue.put(None)
 
     @staticmethod
-    def _work(tasks: queue.SimpleQueue[tuple[Try, Sink] | None]) -> None:
+    def _work(tasks: queue.SimpleQueue[Try | None]) -> None:
         worker, clock = worker_name(), CpuClock(time.thread_time)
-        while (item := tasks.get()) is not None:
-            attempt, sink = item
-            if sink.started(attempt, worker):
-                sink.deliver(_run(attempt, worker, clock))
-            # An idle thread must not keep arguments and results alive.
-            del item, attempt, sink
+        while (attempt := tasks.get()) is not None:
+            if attempt.sink.started(attempt, worker):
+                attempt.sink.deliver(_run(attempt, worker, clock))
+            del attempt  # an idle thread must not keep arguments and results alive
 
 
 def _run(attempt: Try, worker: str, clock: CpuClock) -> Reply:

@@ -6,7 +6,7 @@ Content counts: element type, shape and elements in C order, not how they lie in
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,13 @@ from parslish.identity.containers import Handler, sequence
 if TYPE_CHECKING:
     from parslish.identity.value import Encoder
 
-# Small enough that a block checked for nan is still in the cache when it is digested.
+# What is digested at once. blake3 works on pieces that begin at multiples of their size, so after each seam it starts
+# again with single kilobytes: seams at every megabyte halve its speed. Larger spans gain nothing, and a memory map
+# that is checked for nan and then digested should be read from the disk once.
+_SPAN_BYTES = 1 << 26
+# What is copied at once, where a copy is needed: it is still in the cache when it is digested.
 _BLOCK_BYTES = 1 << 20
+_PROBED = 1 << 14  # elements
 _X87_BYTES = 10  # of the 12 or 16 that an 80-bit float takes up; the others are undefined
 
 
@@ -55,40 +60,64 @@ def _array(walk: Encoder, value: np.ndarray[Any, Any]) -> bytes:
         return composite(b"objects", text(str(dtype)), shape, elements)
     state = hasher(value.nbytes)
     state.update(b"array\0" + text(dtype.str) + shape)
-    for block in _blocks(value):
-        state.update(_canonical(block))
+    for piece in _pieces(value):
+        state.update(piece)
     return b"#" + state.digest()
 
 
-def _blocks(value: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
-    """The elements in C order, in contiguous pieces of bounded size (one row, where it is larger)."""
+def _pieces(value: np.ndarray[Any, Any]) -> Iterable[Any]:
+    """The bytes to digest: the elements in C order."""
     if value.nbytes <= _BLOCK_BYTES:
-        yield np.ascontiguousarray(value).reshape(-1)
+        return (_canonical(value),)
+    return _large_pieces(value)
+
+
+def _large_pieces(value: np.ndarray[Any, Any]) -> Iterator[Any]:
+    for span in _cut(value, _SPAN_BYTES):
+        if _is_canonical(span):
+            yield span.reshape(-1).view(np.uint8)
+        else:
+            yield from map(_canonical, _cut(span, _BLOCK_BYTES))
+
+
+def _cut(value: np.ndarray[Any, Any], size_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
+    """The elements in C order, in pieces of bounded size (one row, where it is larger)."""
+    if value.nbytes <= size_bytes:
+        yield value
         return
     rows = value.reshape(-1) if value.flags.c_contiguous else value
-    step = max(1, _BLOCK_BYTES * len(rows) // value.nbytes)
+    step = max(1, size_bytes * len(rows) // value.nbytes)
     for start in range(0, len(rows), step):
-        yield np.ascontiguousarray(rows[start : start + step]).reshape(-1)
+        yield rows[start : start + step]
+
+
+def _is_canonical(span: np.ndarray[Any, Any]) -> bool:
+    """Whether its memory is what is digested of it."""
+    if not span.flags.c_contiguous or span.dtype.char in "gG":
+        return False
+    flat = _reals(span.reshape(-1))
+    # In two steps: an array with nans mostly has one early on, and need not be looked through twice.
+    return not _has_nan(flat[:_PROBED]) and not _has_nan(flat[_PROBED:])
 
 
 def _canonical(block: np.ndarray[Any, Any]) -> Any:
     """The bytes of a block, with one pattern for nan."""
-    if block.dtype.kind == "c":
-        block = block.view(block.real.dtype)
-    if block.dtype.kind == "f":
-        block = _one_nan(block)
+    block = _reals(np.ascontiguousarray(block).reshape(-1))
+    if _has_nan(block):
+        block = block.copy()
+        block[np.isnan(block)] = np.nan
     as_bytes = block.view(np.uint8)
     if block.dtype.char == "g" and np.finfo(np.longdouble).nmant == 63:
-        as_bytes = np.ascontiguousarray(as_bytes.reshape(block.size, -1)[:, :_X87_BYTES]).reshape(-1)
+        as_bytes = np.ascontiguousarray(as_bytes.reshape(block.size, block.itemsize)[:, :_X87_BYTES]).reshape(-1)
     return as_bytes
 
 
-def _one_nan(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if block.size == 0 or not np.isnan(np.min(block)):
-        return block
-    block = block.copy()
-    block[np.isnan(block)] = np.nan
-    return block
+def _reals(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return block.view(block.real.dtype) if block.dtype.kind == "c" else block
+
+
+def _has_nan(block: np.ndarray[Any, Any]) -> bool:
+    return block.dtype.kind == "f" and block.size > 0 and bool(np.isnan(np.min(block)))
 
 
 def _array_subclass(walk: Encoder, value: np.ndarray[Any, Any]) -> bytes:

@@ -22,7 +22,7 @@ PLAIN: set[type] = set()
 ALL_PLAIN = frozenset({NoneType, bool, int, float, str, bytes})
 
 _INLINE_LENGTH = 1024
-_PARALLEL_BYTES = 1 << 20
+PARALLEL_BYTES = 1 << 20  #: below this, threads cost more than they hash
 _threads = blake3.AUTO
 
 
@@ -49,7 +49,7 @@ def bulk(kind: bytes, content: bytes | bytearray) -> bytes:
 
 def hasher(size_bytes: int) -> blake3:
     """A blake3 state for about so many bytes."""
-    return blake3(max_threads=_threads) if size_bytes >= _PARALLEL_BYTES else blake3()
+    return blake3(max_threads=_threads) if size_bytes >= PARALLEL_BYTES else blake3()
 
 
 def flat(values: list[Any] | tuple[Any, ...]) -> bytes | None:

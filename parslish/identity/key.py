@@ -14,7 +14,7 @@ from typing import Any
 from blake3 import blake3
 
 from parslish.errors import Unidentifiable, UsageError, near
-from parslish.identity.atoms import MARSHAL_VERSION, PLAIN, text
+from parslish.identity.atoms import MARSHAL_VERSION, PARALLEL_BYTES, PLAIN, hasher, text
 from parslish.identity.binding import Binding, binding
 from parslish.identity.code import Fingerprint
 from parslish.identity.used import UsedCode
@@ -111,7 +111,8 @@ class KeyMaker:
             if type(value) not in PLAIN or value != value:
                 return self._key_of_any(form, bound, known)
         try:
-            return blake3(form.of_plain + dumps(bound, MARSHAL_VERSION)).digest()
+            plain = form.of_plain + dumps(bound, MARSHAL_VERSION)
+            return (blake3(plain) if len(plain) < PARALLEL_BYTES else hasher(len(plain)).update(plain)).digest()
         except ValueError:  # 2 GiB of text or bytes
             return self._key_of_any(form, bound, known)
 

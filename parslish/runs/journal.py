@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parslish.future import task_id
 from parslish.runs.event import Kind
 from parslish.runs.recorder import Recorder
 from parslish.task import State, Task, Try
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _MESSAGE = 2_000  # characters of an exception's message that are kept
 _TRACEBACK = 16_000  # and of its traceback, from the end
 _NO_TASKS: Sequence[int] = ()
+# Bare numbers in the events of every task: a tuple of nothing but atoms is nothing to the garbage collector.
+_SUBMIT, _START, _REUSE, _END = map(int, (Kind.SUBMIT, Kind.START, Kind.REUSE, Kind.END))
 
 
 class Journal:
@@ -49,7 +52,7 @@ class Journal:
         edges = [tid for f in dependencies if (tid := task_id(f)) is not None] if dependencies else _NO_TASKS
         self._add(
             (
-                Kind.SUBMIT,
+                _SUBMIT,
                 task.id,
                 time.time(),
                 app,
@@ -66,15 +69,15 @@ class Journal:
         number = self._workers.get(worker)
         if number is None:
             number = self._note_worker(worker)
-        self._add((Kind.START, attempt.task.id, time.time(), attempt.number, number))
+        self._add((_START, attempt.task.id, time.time(), attempt.number, number))
 
     def reused(self, task: Task, origin_run: int | None, origin_task: int) -> None:
-        self._add((Kind.REUSE, task.id, time.time(), task.key, origin_run, origin_task))
+        self._add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task))
 
     def ended(self, task: Task, reply: Reply) -> None:
         self._add(
             (
-                Kind.END,
+                _END,
                 task.id,
                 time.time(),
                 task.key,
@@ -126,14 +129,6 @@ class Journal:
 
 def _drop(event: tuple[Any, ...]) -> None:
     pass
-
-
-def task_id(future: Future[Any]) -> int | None:
-    """The id of the task behind a future, its item, attribute or file; None for a foreign future."""
-    while (parent := future.__dict__.get("_parent", future.__dict__.get("parent"))) is not None:
-        future = parent
-    task = future.__dict__.get("_task")
-    return None if task is None else task.id
 
 
 def _message(exc: BaseException) -> str:

@@ -6,18 +6,17 @@ was completed. A completed script that is started again starts afresh.
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from parslish.runs import card
 
 COMPLETED = "completed"
 
 
-@dataclass(frozen=True)
-class Lineage:
+class Lineage(NamedTuple):
     """The id of the first run of a chain, and the folder of the run that is continued, if one is."""
 
     root: str
@@ -32,4 +31,4 @@ def of(checkpoints: Sequence[str], *, named: bool) -> Lineage:
         root = facts.get("root")
         if isinstance(root, str) and (named or facts.get("ended") != COMPLETED):
             return Lineage(root, str(parent))
-    return Lineage(uuid.uuid4().hex, None)
+    return Lineage(os.urandom(16).hex(), None)

@@ -14,6 +14,9 @@ from typing import Final, NamedTuple
 
 from blake3 import blake3
 
+from parslish.identity.atoms import hasher
+from parslish.store.parts import LARGE_BYTES, Body
+
 MAGIC: Final = b"\x89PSL\r\n\x1a\n"  # as PNG's: a text-mode transfer or a cut to 7 bits breaks it
 VERSION: Final = 1
 SYNC: Final = b"\x9e\xf7\x1d\xb3"
@@ -30,7 +33,6 @@ SEGMENT_HEADER_BYTES: Final = _SEGMENT.size
 HEADER_BYTES: Final = _FRAME.size
 _SIGNED_BYTES: Final = _SIGNED.size
 _CHECKED_BYTES: Final = _FRAME.size - _CRC.size
-_PARALLEL_BYTES: Final = 1 << 20  # below this, threads cost more than they hash
 
 Signer = Callable[[bytes], bytes]
 
@@ -116,11 +118,14 @@ def signer(key: bytes) -> Signer:
     return lambda signed: base.copy().update(signed).digest(16)
 
 
-def digest(body: bytes) -> bytes:
+def digest(body: Body) -> bytes:
     """The checksum of a body: 16 bytes."""
-    if len(body) < _PARALLEL_BYTES:
+    if len(body) < LARGE_BYTES and isinstance(body, bytes):
         return blake3(body).digest(16)
-    return blake3(body, max_threads=blake3.AUTO).digest(16)
+    state = hasher(len(body))
+    for piece in (body,) if isinstance(body, bytes) else body.pieces:
+        state.update(piece)
+    return state.digest(16)
 
 
 def pack(

@@ -5,7 +5,7 @@
 
 Threads post entries; the first to come writes them, and all that others post meanwhile, in groups: a write gives up
 the interpreter lock, and may wait for it thousands of times as long as the write takes. Nobody waits for the one who
-writes: what is to follow is said with `when_written`.
+writes, unless too much is waiting: what is to follow is said with `when_written`.
 
 Where the disk refuses, the log is in trouble: frames gather in the writer's backlog, nobody waits for them, and the
 disk is tried again from time to time. Syncing and trying again happen in `_flush`, on the thread of `sync.Syncer` or
@@ -30,14 +30,15 @@ from parslish.secret import Keys
 from parslish.store import bodies, folder, frame
 from parslish.store.disk import OS_DISK, Disk
 from parslish.store.frame import Type
+from parslish.store.parts import Body
 from parslish.store.pending import Entry
 from parslish.store.sync import MODES, Syncer
 from parslish.store.writer import Writer
 
 BACKLOG_BYTES: Final = 256 << 20
 RETRY_S: Final = 30.0
-GROUP_BYTES: Final = 1 << 18  #: what is written at once, with no single frame larger
-GROUP: Final = 256  #: and how many frames: a gathering write takes 1024 parts
+GROUP_BYTES: Final = 1 << 20  #: what is written at once, with no single frame larger
+GROUP: Final = 1024  #: and how many frames; who finds so many waiting does not go on before they are written
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -102,9 +103,10 @@ class Log:
         self.trouble: StoreError | None = None
         self.appended = 0
         self.dropped = 0
+        self._finished = False
         # One flush at a time, for as long as it takes; taken before the two below, never inside them.
         self._flushing = threading.Lock()
-        # Held by the one thread that writes what is posted; taken before _lock. Only close() waits for it.
+        # Held by the one thread that writes what is posted; taken before _lock.
         self._writing = threading.Lock()
         # Guards the writer and the trouble. It is held while frames are written; never while one waits for an
         # fsync.
@@ -122,7 +124,7 @@ class Log:
     def append(
         self,
         type: int,
-        body: bytes,
+        body: Body,
         key: bytes = b"",
         *,
         when_synced: Callable[[], None] | None = None,
@@ -135,7 +137,7 @@ class Log:
     def post(
         self,
         type: int,
-        body: bytes,
+        body: Body,
         key: bytes = b"",
         *,
         when_written: Callable[[], None] | None = None,
@@ -162,7 +164,7 @@ class Log:
     def write(self) -> None:
         """Write what is posted, in groups; where another thread is at it, it writes ours too."""
         # Looked at again after the release: what was posted just before it found the lock taken.
-        while self._posted and self._writing.acquire(blocking=False):
+        while self._posted and self._writing.acquire(blocking=len(self._posted) > GROUP):
             try:
                 delay_s = self._write_group()
             finally:
@@ -181,9 +183,11 @@ class Log:
                 break
             group.append(self._posted.popleft())
         with self._lock:
-            self.appended += len(group)
             delay_s = self._take(group)
-        self._calls.extend([entry.when_written for entry in group if entry.when_written is not None])
+        for entry in group:
+            if entry.when_written is not None:
+                self._calls.append(entry.when_written)
+                entry.when_written = None  # the entry may be held for long; what follows from it must not be
         return delay_s
 
     def _withdraw(self, entry: Entry) -> bool:
@@ -222,8 +226,8 @@ class Log:
             self._closed = True
         self._syncer.close()
         self._flush(now=True)
-        self._writing.acquire()  # and never given back: nothing is written any more
-        with self._flushing:
+        with self._flushing, self._lock:
+            self._finished = True
             self._writer.finish()
             self.dropped += len(self._writer.backlog)
             self._writer.backlog.clear()
@@ -234,6 +238,11 @@ class Log:
     def _take(self, entries: Sequence[Entry]) -> float | None:
         """Write entries, or queue them; returns within how many seconds a flush is wanted."""
         writer = self._writer
+        self.appended += len(entries)
+        if self._finished:
+            self.dropped += len(entries)
+            self._release(entries)
+            return None
         if entries and self.trouble is None and not writer.backlog:
             first = not writer.unsynced
             try:

@@ -15,11 +15,13 @@ from typing import Final
 from parslish.store import folder, frame, index
 from parslish.store.disk import Disk
 from parslish.store.frame import SegmentHeader, Signer, Type
+from parslish.store.parts import Piece
 from parslish.store.pending import Entry
 
 CLOSE_BODY: Final = struct.Struct("<Q")  # where the index frame begins
 SPECIALS: Final = frozenset({Type.TOMBSTONE, Type.BASES})  # what a reader must see before any result
 _JOIN_BYTES: Final = 1 << 18  # below this, joining headers and bodies costs less than writev
+_MOST_PIECES: Final = 1024  # that a gathering write takes
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,12 +51,15 @@ class SegmentWriter:
             raise
 
     def append(self, entries: Sequence[Entry], watermark: int, flags: int = 0) -> list[int]:
-        """Append numbered entries as frames, with one write; return their places. Raises OSError; then no part of
-        any of them is left."""
+        """Append numbered entries as frames, with one write; return their places. Lent bodies are given back.
+
+        Raises OSError; then no part of any of them is left.
+        """
         run, _, writer, *_ = self._header
         places: list[int] = []
-        parts: list[bytes] = []
-        place = self.size
+        pieces: list[Piece] = []
+        lent: list[tuple[Entry, int]] = []
+        place = start = self.size
         for each in entries:
             body = each.body
             assert body is not None
@@ -62,9 +67,22 @@ class SegmentWriter:
                 self._sign, each.type, flags, run, writer, len(body), each.seq, watermark, each.key, each.digest
             )
             places.append(place)
-            parts += (header, body)
+            if isinstance(body, bytes):
+                pieces += (header, body)
+            else:
+                pieces += (header, *body.pieces)
+                if body.lent:
+                    lent.append((each, place + frame.HEADER_BYTES))
             place += frame.HEADER_BYTES + len(body)
-        self._write(parts, place - self.size)
+        self._write(pieces, place - start)
+        # A task may return what others hold and change meanwhile: its argument, or an array of the module.
+        if any(each.has_changed() for each, _ in lent):
+            self._take_back(start)
+            for each, _ in lent:
+                each.own()
+            return self.append(entries, watermark, flags)
+        for each, place in lent:
+            each.leave_to_file(self.path, place)
         for each, place in zip(entries, places, strict=True):
             if each.type == Type.RESULT:
                 self._entries += index.entry(each.key, place)
@@ -112,26 +130,36 @@ class SegmentWriter:
         with contextlib.suppress(OSError):
             self._disk.close(self._fd)
 
-    def _write(self, parts: Sequence[bytes], size: int) -> None:
+    def _take_back(self, size: int) -> None:
+        """Cut off frames that hold neither what was digested nor what it became. Raises OSError."""
+        self.size = size
+        self._cut_back()
+        if self.sealed:
+            raise OSError(f"segment {self.path} is sealed")
+
+    def _write(self, pieces: Sequence[Piece], size: int) -> None:
         if self.sealed:
             raise OSError(f"segment {self.path} is sealed")
         try:
             if size < _JOIN_BYTES:
-                written = self._disk.write(self._fd, b"".join(parts))
+                joined = b"".join(pieces)
+                self._write_rest([joined], size, self._disk.write(self._fd, joined))
             else:
-                written = self._disk.writev(self._fd, parts)
-            if written != size:
-                self._write_rest(parts, written)
+                for at in range(0, len(pieces), _MOST_PIECES):
+                    some = pieces[at : at + _MOST_PIECES]
+                    self._write_rest(some, sum(map(len, some)), self._disk.writev(self._fd, some))
         except OSError:
             self._cut_back()
             raise
         self.size += size
 
-    def _write_rest(self, parts: Sequence[bytes], written: int) -> None:
+    def _write_rest(self, pieces: Sequence[Piece], size: int, written: int) -> None:
         """Go on after a short write, which the kernel may do at any size, and does from 2 GiB on."""
-        for part in parts:
-            rest = memoryview(part)[written:]
-            written = max(0, written - len(part))
+        if written == size:
+            return
+        for piece in pieces:
+            rest = memoryview(piece)[written:]
+            written = max(0, written - len(piece))
             while rest:
                 rest = rest[self._disk.write(self._fd, rest) :]
 

@@ -10,7 +10,7 @@ One thread at a time; the log sees to that, and decides when to do what.
 from __future__ import annotations
 
 import contextlib
-import secrets
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from parslish.secret import Keys
 from parslish.store import frame
 from parslish.store.disk import Disk
 from parslish.store.frame import SegmentHeader, Type
-from parslish.store.pending import UNNUMBERED, Entry, Queue
+from parslish.store.pending import UNNUMBERED, Backlog, Entry, Queue
 from parslish.store.segment import SegmentWriter
 from parslish.store.sync import RETAINED_BYTES
 
@@ -32,14 +32,14 @@ class Writer:
     def __init__(self, disk: Disk, where: Path, keys: Keys, run_number: int) -> None:
         self._disk, self._where, self._run_number = disk, where, run_number
         self._key_id, self._sign = keys.id, frame.signer(keys.signing)
-        self._id = secrets.token_bytes(frame.WRITER_BYTES)
+        self._id = os.urandom(frame.WRITER_BYTES)
         self.next_ordinal = 0
         self._next_seq = 0
         self._synced = 0  # all frames below are durable
         self._given_up: list[SegmentWriter] = []
         self.segment: SegmentWriter | None = None
         self.unsynced = Queue()  # written to `segment`
-        self.backlog = Queue()  # to be written, before anything newer
+        self.backlog = Backlog()  # to be written, before anything newer
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append entries whose bodies are at hand to the segment, with one write.

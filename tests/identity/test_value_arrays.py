@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from parslish.errors import Unidentifiable
+from parslish.identity import arrays
 from parslish.identity.value import encode
 
 BASE = np.arange(24.0).reshape(2, 3, 4)
@@ -112,6 +113,25 @@ def test_arrays_larger_than_a_block_are_encoded_alike_in_any_layout(seed: int) -
     changed[tuple(rng.randrange(n) for n in shape)] += 1e-9
     changed[(-1,) * len(shape)] = 7
     assert encode(changed) != encode(array)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f8", "c16", "g", "G", "i4", "S3", "M8[s]"])
+@pytest.mark.parametrize("where", [None, 0, 30_000, -1])
+def test_how_an_array_is_cut_up_does_not_count(dtype: str, where: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.arange(60_000).astype("M8[s]" if dtype == "M8[s]" else "i8").astype(dtype).reshape(3, -1)
+    if where is not None and array.dtype.kind in "fc":
+        array.reshape(-1)[where] = np.nan
+    at_once = encode(array)
+    monkeypatch.setattr(arrays, "_SPAN_BYTES", 50_000)
+    monkeypatch.setattr(arrays, "_BLOCK_BYTES", 3_000)
+    monkeypatch.setattr(arrays, "_PROBED", 100)
+    assert encode(array) == encode(np.asfortranarray(array)) == at_once
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3)])
+@pytest.mark.parametrize("dtype", ["f8", "c16", "g", "G"])
+def test_an_empty_array_has_an_encoding(shape: tuple[int, ...], dtype: str) -> None:
+    assert encode(np.zeros(shape, dtype)) == encode(np.ones(shape, dtype)) != encode(np.zeros((1,), dtype))
 
 
 def test_a_broadcast_array_is_what_it_shows() -> None:

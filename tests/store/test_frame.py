@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
+import signal
+
 import pytest
 
 from parslish.store import frame
@@ -58,6 +61,20 @@ def test_a_large_body_has_the_digest_of_the_specification() -> None:
 
     body = bytes(3 << 20)
     assert frame.digest(body) == blake3(body).digest()[:16]
+
+
+def _exit_with_a_digest(body: bytes) -> None:
+    signal.alarm(30)  # so that it ends, should it wait for threads that a fork does not take along
+    frame.digest(body)
+
+
+def test_a_large_body_is_digested_in_a_forked_process_too() -> None:
+    body = bytes(3 << 20)
+    frame.digest(body)
+    child = multiprocessing.get_context("fork").Process(target=_exit_with_a_digest, args=(body,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
 
 
 def test_a_segment_header_comes_back_as_it_was_packed() -> None:
