@@ -1,18 +1,19 @@
 """Owns running tasks on a Dask cluster: one on this machine, one at an address, or one of `dask-jobqueue`.
 
-Needs the extra `dask`. Dask's scheduler spreads the tasks and survives lost workers; each task is one Dask task.
+Needs the extra `dask`. Dask's scheduler spreads the tasks and survives lost workers; short tasks go to it in packs.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import itertools
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from parslish.errors import ConfigurationError, InvalidResourceSpecification, WorkerLost
-from parslish.executors.base import Executor
+from parslish.errors import ConfigurationError, InvalidResourceSpecification
+from parslish.executors.base import Executor, FutureSink, Reply, Sink
+from parslish.executors.packer import Packer
+from parslish.task import Try
 
 if TYPE_CHECKING:
     import distributed
@@ -49,27 +50,37 @@ class DaskExecutor(Executor):
         self._max_workers = max_workers
         self._cluster: Any = None
         self._client: distributed.Client | None = None
-        self._numbers = itertools.count()
+        self._packer: Packer | None = None
 
     def start(self) -> None:
         import distributed
 
         self._cluster = self._given if self._address or hasattr(self._given, "scheduler_address") else self._make()
         self._client = distributed.Client(self._address or self._cluster, set_as_default=False)
+        self._packer = Packer(self._client, self.label)
 
     def submit(
         self, func: Any, resource_specification: Mapping[str, Any] | None, *args: Any, **kwargs: Any
     ) -> Future[Any]:
-        assert self._client is not None, "start() comes first"
-        name = f"{getattr(func, '__name__', 'task')}-{id(self)}-{next(self._numbers)}"
-        resources = _resources(resource_specification)
-        # Dask names tasks by their arguments and would share results; whether to is decided before (`memo`).
-        remote = self._client.submit(_call, func, args, kwargs, key=name, pure=False, resources=resources)
-        answer: Future[Any] = Future()
-        remote.add_done_callback(lambda done: _settle(answer, done, name))
-        return answer
+        sink = FutureSink()
+        self.launch(Try(None, 1, func, args, kwargs, resource_specification), sink)
+        return sink.future
+
+    def launch(self, attempt: Try, sink: Sink) -> None:
+        """Run one try and answer through `sink`."""
+        assert self._packer is not None, "start() comes first"
+        attempt.sink = sink
+        try:
+            _check(attempt.resources)
+        except InvalidResourceSpecification as exc:
+            sink.deliver(Reply(attempt, exception=exc))
+            return
+        self._packer.launch(attempt)
 
     def shutdown(self, block: bool = True) -> None:
+        if self._packer is not None:
+            self._packer.close()
+            self._packer = None
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -87,32 +98,9 @@ class DaskExecutor(Executor):
         )
 
 
-def _call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # Not func(*args) by Dask itself: it would look for tasks and futures of its own inside the arguments.
-    return func(*args, **kwargs)
-
-
-def _settle(answer: Future[Any], done: Any, name: str) -> None:
-    if done.cancelled():
-        answer.set_exception(CancelledError())
-    elif done.status == "error":
-        answer.set_exception(_as_ours(done.exception(), name))
-    else:
-        answer.set_result(done.result())
-
-
-def _as_ours(exc: BaseException, name: str) -> BaseException:
-    if type(exc).__name__ == "KilledWorker":
-        lost = WorkerLost(name)
-        lost.__cause__ = exc
-        return lost
-    return exc
-
-
-def _resources(asked: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _check(asked: Mapping[str, Any] | None) -> None:
     unknown = set(asked or ()) - _RESOURCES
     if unknown:
         raise InvalidResourceSpecification(
             unknown, f"unknown resources {sorted(unknown)}; Dask workers are asked for {sorted(_RESOURCES)}"
         )
-    return dict(asked) if asked else None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import wait
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import parslish
 from parslish import Config, ConfigurationError, DaskExecutor, InvalidResourceSpecification, python_app
+from parslish.errors import SerializationError, WorkerLost
+from tests.executors.contract import PATIENCE_S
 
 distributed = pytest.importorskip("distributed", reason="needs the extra dask: pip install 'parslish[dask]'")
 
@@ -64,3 +69,91 @@ def test_unknown_resources_and_contradictions_are_refused(cluster: Any) -> None:
             future.result()
     with pytest.raises(ConfigurationError, match="exclude each other"):
         DaskExecutor(cluster=cluster, address="tcp://127.0.0.1:1")
+
+
+# ------------------------------------------------------------------------------------- packs
+
+
+def test_short_tasks_are_packed_and_a_lone_one_is_not_kept(cluster: Any) -> None:
+    executor = DaskExecutor(cluster=cluster)
+    executor.start()
+    try:
+        assert executor.submit(abs, None, -1).result(PATIENCE_S) == 1
+        futures = [executor.submit(abs, None, -i) for i in range(5000)]
+        assert [f.result(PATIENCE_S) for f in futures] == list(range(5000))
+        assert executor._packer is not None
+        sent = next(executor._packer._numbers)
+        assert sent < 500, f"5000 tasks went in {sent} packs"
+        assert executor.submit(abs, None, -7).result(PATIENCE_S) == 7
+        assert next(executor._packer._numbers) == sent + 2
+    finally:
+        executor.shutdown()
+
+
+def sometimes_long(path: str, i: int) -> int:
+    while path and not os.path.exists(path):
+        time.sleep(0.01)
+    return i
+
+
+def test_a_long_task_does_not_hold_back_its_neighbours(cluster: Any, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    executor = DaskExecutor(cluster=cluster)
+    executor.start()
+    try:
+        wait([executor.submit(sometimes_long, None, "", i) for i in range(200)], PATIENCE_S)
+        futures = [executor.submit(sometimes_long, None, str(gate) if i == 500 else "", i) for i in range(1000)]
+        long = futures.pop(500)
+        assert wait(futures, PATIENCE_S).not_done == set()
+        assert not long.done()
+        gate.touch()
+        assert long.result(PATIENCE_S) == 500
+        assert sorted(f.result() for f in futures) == [i for i in range(1000) if i != 500]
+    finally:
+        executor.shutdown()
+
+
+def picky(i: int) -> Any:
+    if i == 7:
+        return (each for each in ())  # which nothing can carry
+    if i == 8:
+        raise ValueError("eight")
+    return i
+
+
+def test_what_goes_wrong_with_one_of_a_pack_costs_only_itself(cluster: Any) -> None:
+    executor = DaskExecutor(cluster=cluster)
+    executor.start()
+    try:
+        wait([executor.submit(picky, None, 1) for _ in range(50)], PATIENCE_S)
+        futures = [executor.submit(picky, None, i) for i in range(300)]
+        unsent = executor.submit(picky, None, (each for each in ()))
+        exceptions = {i: f.exception(PATIENCE_S) for i, f in enumerate(futures)}
+        assert isinstance(exceptions.pop(7), SerializationError)
+        assert isinstance(exceptions.pop(8), ValueError)
+        assert set(exceptions.values()) == {None}
+        assert unsent.exception(PATIENCE_S) is not None
+    finally:
+        executor.shutdown()
+
+
+def deadly(i: int) -> int:
+    if i == 150:
+        os._exit(1)
+    return i
+
+
+def test_a_pack_whose_worker_dies_costs_the_guilty_task_alone() -> None:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        executor = DaskExecutor(cluster=cluster)
+        executor.start()
+        try:
+            wait([executor.submit(deadly, None, 1) for _ in range(50)], PATIENCE_S)
+            futures = [executor.submit(deadly, None, i) for i in range(300)]
+            exceptions = [f.exception(PATIENCE_S) for f in futures]
+            assert isinstance(exceptions.pop(150), WorkerLost)
+            assert set(exceptions) == {None}
+        finally:
+            executor.shutdown()
