@@ -25,6 +25,7 @@ logger = logging.getLogger("parslish")
 
 PERIOD_S = 0.2
 GROUP = 512  # events a frame: packing one never holds the interpreter for a millisecond
+FRAMES = 32  # and frames a write, which gives the interpreter up and has to get it back
 
 
 class Recorder:
@@ -73,8 +74,11 @@ class Recorder:
 
     def _write_gathered(self) -> None:
         while self._events:
-            group = [self._events.popleft() for _ in range(min(GROUP, len(self._events)))]
-            self._log.append(Type.EVENT, event.pack(group))
+            for _ in range(FRAMES):
+                group = [self._events.popleft() for _ in range(min(GROUP, len(self._events)))]
+                if group:
+                    self._log.post(Type.EVENT, event.pack(group))
+            self._log.write()
 
     def _warn(self, trouble: StoreError) -> None:
         logger.warning("the run's record is incomplete for now (tasks and results are not affected): %s", trouble)

@@ -14,6 +14,7 @@ on that of whoever calls `sync` or `close`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -107,7 +108,7 @@ class Log:
         # One flush at a time, for as long as it takes; taken before the two below, never inside them.
         self._flushing = threading.Lock()
         # Held by the one thread that writes what is posted; taken before _lock.
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
         # Guards the writer and the trouble. It is held while frames are written; never while one waits for an
         # fsync.
         self._lock = threading.Lock()
@@ -164,31 +165,47 @@ class Log:
     def write(self) -> None:
         """Write what is posted, in groups; where another thread is at it, it writes ours too."""
         # Looked at again after the release: what was posted just before it found the lock taken.
-        while self._posted and self._writing.acquire(blocking=len(self._posted) > GROUP):
+        while self._posted:
             try:
+                if not self._writing.acquire(blocking=len(self._posted) > GROUP):
+                    break
                 delay_s = self._write_group()
             finally:
-                self._writing.release()
+                # Inside, and tried whether it is ours or not, because Ctrl-C may come right after it was taken.
+                with contextlib.suppress(RuntimeError):
+                    self._writing.release()
             self._follow(delay_s)
             self._call_back()
         self._call_back()
 
     def _write_group(self) -> float | None:
         """Write a group of what is posted; returns within how many seconds a flush is wanted."""
-        group: list[Entry] = []
-        size_bytes = 0
-        while self._posted and len(group) < GROUP:
-            size_bytes += self._posted[0].size_bytes
-            if group and size_bytes > GROUP_BYTES:
-                break
-            group.append(self._posted.popleft())
+        group = self._next_group()
         with self._lock:
             delay_s = self._take(group)
         for entry in group:
+            # Only now, so that an interrupt loses none. (Not there any more: withdrawn.)
+            if self._posted and self._posted[0] is entry:
+                self._posted.popleft()
             if entry.when_written is not None:
                 self._calls.append(entry.when_written)
                 entry.when_written = None  # the entry may be held for long; what follows from it must not be
         return delay_s
+
+    def _next_group(self) -> list[Entry]:
+        group: list[Entry] = []
+        size_bytes = 0
+        # By index, since others append meanwhile; the last ones may be withdrawn.
+        for at in range(GROUP):
+            try:
+                entry = self._posted[at]
+            except IndexError:
+                break
+            size_bytes += entry.size_bytes
+            if group and size_bytes > GROUP_BYTES:
+                break
+            group.append(entry)
+        return group
 
     def _withdraw(self, entry: Entry) -> bool:
         """Whether an entry was posted too late to be written."""
