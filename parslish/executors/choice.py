@@ -30,7 +30,7 @@ class Executors(dict[str, Executor]):
     def __init__(self, executors: Iterable[Executor], internal_threads: int) -> None:
         super().__init__()
         self._internal_threads = internal_threads
-        self._turns: dict[tuple[str, ...], Iterator[str]] = {}
+        self._turns: dict[str | tuple[str, ...], Iterator[str]] = {}
         self._lock = threading.Lock()  # guards the start of the internal executor
         try:
             self.add(executors)
@@ -57,11 +57,10 @@ class Executors(dict[str, Executor]):
             if INTERNAL not in self:
                 self._start_internal()
             return INTERNAL
-        wanted = app.executors
-        labels = (wanted,) if isinstance(wanted, str) and wanted != "all" else tuple(wanted)
-        turn = self._turns.get(labels)
+        wanted = app.executors if isinstance(app.executors, str) else tuple(app.executors)
+        turn = self._turns.get(wanted)
         if turn is None:
-            turn = self._turns[labels] = itertools.cycle(self._known(app, labels))
+            turn = self._turns[wanted] = itertools.cycle(self._known(app, wanted))
         return next(turn)
 
     def shutdown(self, *, block: bool = True) -> None:
@@ -73,17 +72,18 @@ class Executors(dict[str, Executor]):
             else:
                 executor.shutdown(block=False)
 
-    def _known(self, app: AppBase, labels: tuple[str, ...]) -> list[str]:
+    def _known(self, app: AppBase, wanted: str | tuple[str, ...]) -> list[str]:
         known = [label for label in self if label != INTERNAL]
-        if app.executors == "all":
+        if wanted == "all":
             return known
+        labels = [wanted] if isinstance(wanted, str) else list(wanted)
         for label in labels:
             if label not in known:
                 raise UsageError(
                     f"app {app.name!r} asks for executor {label!r}{near(label, known)}; "
                     f"this kernel has {', '.join(map(repr, known))}"
                 )
-        return list(labels)
+        return labels
 
     def _start_internal(self) -> None:
         with self._lock:

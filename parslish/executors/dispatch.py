@@ -223,9 +223,11 @@ class Dispatcher:
         job.carried.cost_s = batch.learn(job.carried.cost_s, cost.duration)
         if status == outcome.BROKEN and self._send_by_value(job, body):
             return
+        if form == parcel.DIRECT and status == outcome.DONE:
+            self._settle(job, body, cost=cost)
+            return
         value, exception = outcome.unpack(job, status, form, body, buffers)
-        stored = job.attempt.encode and status == outcome.DONE and form == parcel.PLAIN
-        encoded = bytes(body) if stored else None
+        encoded = bytes(body) if job.attempt.encode and status == outcome.DONE and form == parcel.PLAIN else None
         self._settle(job, value, exception, encoded, cost)
 
     def _requeue(self, jobs: list[Job]) -> None:

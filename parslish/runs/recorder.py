@@ -23,7 +23,7 @@ from parslish.store.reader import read_frames
 
 logger = logging.getLogger("parslish")
 
-PERIOD_S = 0.2
+PERIOD_S = 0.05
 GROUP = 512  # events a frame: packing one never holds the interpreter for a millisecond
 FRAMES = 32  # and frames a write, which gives the interpreter up and has to get it back
 
