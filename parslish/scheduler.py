@@ -123,7 +123,7 @@ class Scheduler(Sink):
             owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
             return True
         known = self._known_result(task, task.key)
-        for earlier in makers[1:]:
+        for earlier in () if self._asks_memoizer else makers[1:]:
             known = known or self._memo.find(
                 reuse.key_of(task, earlier, args, kwargs, dependencies, root), task.app.expires_s
             )

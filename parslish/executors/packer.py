@@ -99,11 +99,18 @@ class Packer:
         return batch.take(self._queue, self._cost, 0.0, 0, slots), HOLDING
 
     def _goes_at_once(self, attempt: Try) -> bool:
-        known = self._costs.get(attempt.func)
+        known = self._known_cost(attempt)
         return (known is not None and known > batch.TARGET_S) or _asks_for_more(attempt)
 
     def _cost(self, attempt: Try) -> float:
-        return batch.UNKNOWN_S if _asks_for_more(attempt) else self._costs.get(attempt.func, batch.UNKNOWN_S)
+        known = None if _asks_for_more(attempt) else self._known_cost(attempt)
+        return batch.UNKNOWN_S if known is None else known
+
+    def _known_cost(self, attempt: Try) -> float | None:
+        try:
+            return self._costs.get(attempt.func)
+        except TypeError:  # a callable without weak references, or without a hash
+            return None
 
     def _count_slots(self) -> int:
         if time.monotonic() > self._slots_until:
@@ -156,7 +163,12 @@ class Packer:
         self._sent.pop(number, None)
         self._release(kind)
         if remote.status == "finished":
-            self._take_answers(jobs, remote.result())
+            try:
+                result = remote.result()
+            except Exception as exc:  # user code: a value that cannot be opened here
+                self._fail(jobs, exc)
+            else:
+                self._take_answers(jobs, result)
         elif remote.cancelled():
             self._fail(jobs, CancelledError())
         elif len(jobs) > 1:  # a worker is lost, and one of them has killed it; or one cannot be opened there

@@ -137,6 +137,26 @@ def test_what_goes_wrong_with_one_of_a_pack_costs_only_itself(cluster: Any) -> N
         executor.shutdown()
 
 
+class Nameless:
+    """A callable that can be neither hashed nor weakly referred to."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, i: int) -> int:
+        return i + 1
+
+
+def test_a_callable_of_which_nothing_can_be_remembered_runs(cluster: Any) -> None:
+    executor = DaskExecutor(cluster=cluster)
+    executor.start()
+    try:
+        futures = [executor.submit(Nameless(), None, i) for i in range(20)]
+        assert [f.result(PATIENCE_S) for f in futures] == list(range(1, 21))
+    finally:
+        executor.shutdown()
+
+
 def deadly(i: int) -> int:
     if i == 150:
         os._exit(1)
