@@ -36,7 +36,7 @@ def futures_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Future
         if parts and id(value) not in seen and not ATOMS.issuperset(map(type, parts)):
             seen.add(id(value))
             stack.extend(reversed(parts))
-    return list(found.values())
+    return tuple(found.values())
 
 
 def resolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:

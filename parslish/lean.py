@@ -47,7 +47,8 @@ class LeanFuture(Future[Any]):
         self._result: Any = None
         self._exception: BaseException | None = None
         self._parts: _Parts | None = None
-        self._callbacks: list[Callback] | None = None  # as long as there are no parts
+        # As long as there are no parts: one callback is kept bare, which is what a link of a chain has.
+        self._callbacks: Callback | list[Callback] | None = None
 
     def set_result(self, result: Any) -> None:
         if not self._resolve_bare(result, None):
@@ -68,17 +69,22 @@ class LeanFuture(Future[Any]):
             callbacks, self._callbacks = self._callbacks, None
         finally:
             _passing.release()
-        for callback in callbacks or ():
-            self._call(callback)
+        if callbacks is not None:
+            for callback in _listed(callbacks):
+                self._call(callback)
         return True
 
-    def add_done_callback(self, fn: Callback) -> None:
+    def when_done(self, fn: Callback) -> None:
+        """`add_done_callback`, for callbacks of our own: none of them raises, or holds what follows from it."""
         try:
             _passing.acquire(False) or wait_for(_passing)
             if self._parts is None and self._state not in _ENDED:
                 if self._callbacks is None:
-                    self._callbacks = []
-                self._callbacks.append(fn)
+                    self._callbacks = fn
+                elif isinstance(self._callbacks, list):
+                    self._callbacks.append(fn)
+                else:
+                    self._callbacks = [self._callbacks, fn]
                 return
         finally:
             _passing.release()
@@ -86,6 +92,9 @@ class LeanFuture(Future[Any]):
             self._call(fn)
         else:
             super().add_done_callback(fn)
+
+    def add_done_callback(self, fn: Callback) -> None:
+        self.when_done(fn)
 
     def _call(self, callback: Callback) -> None:
         try:
@@ -124,8 +133,14 @@ class LeanFuture(Future[Any]):
         try:
             _passing.acquire(False) or wait_for(_passing)
             if self._parts is None:
-                self._parts = (condition, [], self._callbacks or [])
+                self._parts = (condition, [], _listed(self._callbacks))
                 self._callbacks = None
             return self._parts
         finally:
             _passing.release()
+
+
+def _listed(callbacks: Callback | list[Callback] | None) -> list[Callback]:
+    if callbacks is None:
+        return []
+    return callbacks if isinstance(callbacks, list) else [callbacks]

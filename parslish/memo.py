@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parslish import codec
-from parslish.errors import SerializationError
+from parslish.errors import SerializationError, StoreCorrupt
 from parslish.result import EXCEPTION, StoredResult
 from parslish.task import Task
 
@@ -46,22 +46,26 @@ class Known(NamedTuple):
 class Memo:
     """What is known and what is running.
 
-    No lock: `dict.setdefault`, `dict.pop` and `deque.append` are each atomic, and the order of the steps
+    No lock but for dropping: `dict.setdefault` and the setting of an item are each atomic, and the order of the steps
     in `claim` and `finish` leaves no moment at which a finished key is neither known nor running.
+
+    Results are kept in two generations, so that a run of any length lays out no table anew: when half of `limit` are
+    in the young one, it becomes the old one, and what was in that is dropped.
 
     Args:
         store: loaded checkpoints, or None.
-        limit: how many results are kept in memory. The oldest are dropped first; when asked for again, those that
-            were loaded are read again, those of this run are computed again.
+        limit: how many results are kept in memory, at most; the latest half of them always are. A result that was
+            dropped and is asked for again is read again if it was loaded, and computed again if it is of this run.
     """
 
     def __init__(self, store: Store | None, limit: int) -> None:
         self._store = store
-        self._limit = limit
+        self._generation = (limit + 1) // 2
         self._running: dict[bytes, Task] = {}
         # A `Known` each, as a plain tuple: one that holds only atoms is nothing to the garbage collector.
-        self._known: dict[bytes, tuple[Any, ...]] = {}
-        self._order: deque[bytes] = deque()
+        self._young: dict[bytes, tuple[Any, ...]] = {}
+        self._old: dict[bytes, tuple[Any, ...]] = {}
+        self._dropping = threading.Lock()
         self.dropped_unstored = 0
         self.on_foreign_hit: Callable[[Path], None] = lambda folder: None
 
@@ -81,7 +85,7 @@ class Memo:
 
     def find(self, key: bytes, expires_s: float | None) -> Known | None:
         """The result for a key, from this run or the store, unless expired or without its output files."""
-        remembered = self._known.get(key)
+        remembered = self._young.get(key) or self._old.get(key)
         if remembered is not None and _is_good(known := Known(*remembered), expires_s):
             return known
         if self._store is None:
@@ -96,23 +100,30 @@ class Memo:
 
     def unstored(self) -> Iterator[tuple[bytes, Known]]:
         """The results in memory that no checkpoint holds yet, oldest first."""
-        for key, remembered in list(self._known.items()):
+        for key, remembered in {**self._old, **self._young}.items():
             if not (known := Known(*remembered)).stored:
                 yield key, known
 
     def mark_stored(self, key: bytes, known: Known) -> None:
         """A checkpoint holds the result now."""
-        if key in self._known:
-            self._known[key] = known._replace(stored=True)[:]
+        for generation in (self._old, self._young):
+            if key in generation:
+                generation[key] = known._replace(stored=True)[:]
 
     def _remember(self, key: bytes, known: Known) -> None:
-        if key not in self._known:
-            self._order.append(key)
-        self._known[key] = known[:]
-        while len(self._order) > self._limit:
-            dropped = self._known.pop(self._order.popleft(), None)
-            if dropped is not None and not Known(*dropped).stored:
-                self.dropped_unstored += 1
+        self._young[key] = known[:]
+        if len(self._young) >= self._generation:
+            self._drop_old()
+
+    def _drop_old(self) -> None:
+        with self._dropping:
+            if len(self._young) < self._generation:  # another thread was here
+                return
+            dropped = self._old
+            # In this order: what is young stays known, and who still has it in hand writes to what is known.
+            self._old = self._young if self._generation else {}
+            self._young = {}
+        self.dropped_unstored += sum(not Known(*one).stored for key, one in dropped.items() if key not in self._old)
 
     def _stored(self, key: bytes) -> Iterator[Known]:
         assert self._store is not None
@@ -126,8 +137,8 @@ def _opened(record: Record) -> Known | None:
     """The result in a record whose signature held (I6); None, with a warning, where it cannot be decoded."""
     try:
         stored = StoredResult.unpack(record.body)
-        value = codec.decode(stored.encoded)
-    except (SerializationError, ValueError) as exc:
+        value = codec.decode(stored.encoded, record.folder)
+    except (SerializationError, StoreCorrupt, ValueError) as exc:
         logger.warning("a stored result in %s is computed again: %s", record.folder, exc)
         return None
     is_failure = stored.kind == EXCEPTION

@@ -65,6 +65,9 @@ class Scheduler(Sink):
         self._asks_memoizer = type(memoizer).check_memo is not BasicMemoizer.check_memo
         self._resolver: graph.DependencyResolver = config.dependency_resolver or graph.DEEP_DEPENDENCY_RESOLVER
         self._steps = Steps()
+        # Bound once, not for each task that waits: what those hold is the collector's work.
+        self._start_soon = partial(self._soon, self._start)
+        self._joined_soon = partial(self._soon, self._joined)
         self._deadlines = Deadlines(self._expire)
         self.parents = joins.Parents()
         self._warned: set[tuple[AppBase, str]] = set()
@@ -75,14 +78,14 @@ class Scheduler(Sink):
 
     def begin(self, task: Task, plain: bool) -> None:
         """Set a new task on its way: at once, or, unless `plain`, when the futures among its arguments are done."""
-        self._take(task, self._begin, plain)
+        self._take(self._begin, task, plain)
 
     def _begin(self, task: Task, plain: bool) -> None:
         dependencies = _NONE if plain else self._resolver.futures_in(task.args, task.kwargs)
         self._journal.submitted(task, dependencies)
         if dependencies:
             self._table.move(task, State.pending)
-            self._when_all(dependencies, task, self._start, dependencies)
+            waiting.when_all(dependencies, self._start_soon, task)
         else:
             self._start(task, dependencies)
 
@@ -185,11 +188,11 @@ class Scheduler(Sink):
             logger.debug("a late reply of %s is dropped", attempt)
             return
         if reply.exception is not None:
-            self._take(task, self._try_failed, attempt, reply)
+            self._take(self._try_failed, task, attempt, reply)
         elif task.app.kind == "join":
-            self._take(task, self._join, reply)
+            self._take(self._join, task, reply)
         else:
-            self._take(task, self._computed, reply)
+            self._take(self._computed, task, reply)
 
     def deliver_all(self, replies: Sequence[Reply]) -> None:
         """From an executor: the same for several tries."""
@@ -249,12 +252,12 @@ class Scheduler(Sink):
     def _shared(self, task: Task, owner: Task, dependencies: Sequence[Future[Any]], done: Future[Any]) -> None:
         """The task that ran for the same key has ended."""
         if done.cancelled():  # by its own caller, not by ours
-            self._soon(task, self._start, dependencies)
+            self._soon(self._start, task, dependencies)
         elif (exc := done.exception()) is not None:
             task.key = None  # it was never this task's
-            self._soon(task, self._fail, exc)
+            self._soon(self._fail, task, exc)
         else:
-            self._soon(task, self._reused, Known(done.result(), task_id=owner.id))
+            self._soon(self._reused, task, Known(done.result(), task_id=owner.id))
 
     def _try_failed(self, task: Task, attempt: Try, reply: Reply) -> None:
         exc = reply.exception
@@ -276,7 +279,7 @@ class Scheduler(Sink):
                 task, attempt.number + 1, attempt.func, attempt.args, attempt.kwargs, attempt.resources,
                 attempt.walltime, attempt.encode,
             )  # fmt: skip
-            self._soon(task, self._launch, again)
+            self._soon(self._launch, task, again)
 
     def _may_retry(self, task: Task, exc: BaseException) -> bool:
         if isinstance(exc, WorkerLost):
@@ -305,7 +308,7 @@ class Scheduler(Sink):
         """A join app's body has returned: wait for the futures that it gave."""
         futures = joins.futures_of(task, reply.value)
         self._table.move(task, State.joining)
-        self._when_all(futures, task, self._joined, futures, reply)
+        waiting.when_all(futures, self._joined_soon, task, reply)
 
     def _joined(self, task: Task, futures: Sequence[Future[Any]], reply: Reply) -> None:
         if task.state in FINAL:
@@ -320,14 +323,10 @@ class Scheduler(Sink):
 
     # ---------------------------------------------------------------------------------- steps
 
-    def _when_all(self, futures: Sequence[Future[Any]], task: Task, step: Callable[..., None], *args: Any) -> None:
-        """Take a step of a task when all the futures are done, on the thread that ends the last one."""
-        waiting.when_all(futures, partial(self._soon, task, step, *args))
+    def _soon(self, step: Callable[..., None], task: Task, *args: Any) -> None:
+        self._steps.soon(partial(self._take, step, task, *args))
 
-    def _soon(self, task: Task, step: Callable[..., None], *args: Any) -> None:
-        self._steps.soon(partial(self._take, task, step, *args))
-
-    def _take(self, task: Task, step: Callable[..., None], *args: Any) -> None:
+    def _take(self, step: Callable[..., None], task: Task, *args: Any) -> None:
         """Take a step of a task. Whatever it raises becomes the task's failure: its future resolves (I2).
 
         In a run that was told to stop no step is taken: `DataFlowKernel.abandon` resolves what is left.
@@ -374,7 +373,7 @@ class Scheduler(Sink):
             return
         self._executors[task.exec_label].cancel(attempt)
         exc = AppTimeout(f"{task} ran longer than its walltime of {attempt.walltime} s")
-        self._take(task, self._try_failed, attempt, Reply(attempt, exception=exc))
+        self._take(self._try_failed, task, attempt, Reply(attempt, exception=exc))
 
     def _warn_once(self, app: AppBase, about: str, message: str) -> None:
         if (app, about) not in self._warned:
@@ -395,4 +394,4 @@ class _Kept:
         self._scheduler, self._task, self._known, self._reply = scheduler, task, known, reply
 
     def __call__(self) -> None:
-        self._scheduler._take(self._task, self._scheduler._hand_out, self._known, self._reply)
+        self._scheduler._take(self._scheduler._hand_out, self._task, self._known, self._reply)

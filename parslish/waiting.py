@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from parslish.future import task_id
+from parslish.lean import LeanFuture
+from parslish.task import Task
+
+Then = Callable[..., None]
 
 
-def when_all(futures: Sequence[Future[Any]], then: Callable[[], None]) -> None:
-    """Call `then` when all the futures are done, on the thread that ends the last one; now if there are none."""
+def when_all(futures: Sequence[Future[Any]], then: Then, task: Task, *more: Any) -> None:
+    """Call `then(task, futures, *more)` when all the futures are done, on the thread that ends the last one; now if
+    there are none."""
     if not futures:
-        then()
+        then(task, futures, *more)
         return
-    count_down = _CountDown(len(futures), then)
+    count_down = _CountDown(futures, then, task, more)
     for future in futures:
-        future.add_done_callback(count_down)
+        if isinstance(future, LeanFuture):
+            future.when_done(count_down)
+        else:
+            future.add_done_callback(count_down)
 
 
 class _CountDown:
-    """Called once by each of so many futures. One object for all, which a chain of pending tasks has many of."""
+    """Called once by each of its futures. One object for all, which a chain of pending tasks has many of."""
 
-    __slots__ = ("_then", "_tokens")
+    __slots__ = ("_futures", "_more", "_task", "_then", "_tokens")
 
-    def __init__(self, count: int, then: Callable[[], None]) -> None:
+    def __init__(self, futures: Sequence[Future[Any]], then: Then, task: Task, more: tuple[Any, ...]) -> None:
         # One token fewer than futures: the future that finds none left is the last. list.pop is atomic.
-        self._tokens = [None] * (count - 1)
-        self._then: Callable[[], None] | None = then
+        self._tokens = [None] * (len(futures) - 1) if len(futures) > 1 else None
+        self._then = then
+        self._task: Task | None = task
+        self._futures = futures
+        self._more = more
 
     def __call__(self, _: Future[Any]) -> None:
-        try:
-            self._tokens.pop()
-        except IndexError:
-            # Let go of: a future that lives on keeps its callbacks, which must not keep what follows (I10).
-            then, self._then = self._then, None
-            assert then is not None
-            then()
+        if self._tokens:
+            with contextlib.suppress(IndexError):
+                self._tokens.pop()
+                return
+        task, futures, more = self._task, self._futures, self._more
+        assert task is not None
+        # Let go of: a future that lives on keeps its callbacks, which must not keep what follows (I10).
+        self._task, self._futures, self._more = None, (), ()
+        self._then(task, futures, *more)
 
 
 def failures(futures: Sequence[Future[Any]]) -> list[tuple[BaseException, str]]:

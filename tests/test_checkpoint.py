@@ -320,16 +320,19 @@ def test_a_result_that_cannot_be_stored_is_handed_out_with_one_warning(
     assert sum("not checkpointed" in r.getMessage() for r in caplog.records) == 1
 
 
-def test_memory_is_bounded_and_what_was_dropped_is_computed_again() -> None:
+@pytest.mark.parametrize("limit", [0, 1, 2, 9, 10])
+def test_memory_is_bounded_and_what_was_dropped_is_computed_again(limit: int) -> None:
     runs: Runs = []
     app = counting(runs)
-    with parslish.load(Config(memo_entries=10)):
+    with parslish.load(Config(memo_entries=limit)):
         for x in range(100):
             app(x).result()
-        app(99).result()
-        assert len(runs) == 100
-        app(0).result()
-        assert len(runs) == 101
+        for x in range(100 - (limit + 1) // 2, 100):
+            app(x).result()
+        assert len(runs) == 100  # the latest half of them are always kept
+        for x in range(100 - limit):
+            app(x).result()
+        assert len(runs) == 100 + 100 - limit  # and never more than all
 
 
 def test_the_run_says_how_it_ended_and_what_it_continues() -> None:

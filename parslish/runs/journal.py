@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _MESSAGE = 2_000  # characters of an exception's message that are kept
 _TRACEBACK = 16_000  # and of its traceback, from the end
-_NO_TASKS: Sequence[int] = ()
+_NO_TASKS: tuple[int, ...] = ()
 # Bare numbers in the events of every task: a tuple of nothing but atoms is nothing to the garbage collector.
 _SUBMIT, _START, _REUSE, _END = map(int, (Kind.SUBMIT, Kind.START, Kind.REUSE, Kind.END))
 
@@ -49,7 +49,7 @@ class Journal:
         if app is None:
             app = self._note_app(task.app)
         parent = -1 if task.parent is None else task.parent.id
-        edges = [tid for f in dependencies if (tid := task_id(f)) is not None] if dependencies else _NO_TASKS
+        edges = tuple([tid for f in dependencies if (tid := task_id(f)) is not None]) if dependencies else _NO_TASKS
         self._add(
             (
                 _SUBMIT,
