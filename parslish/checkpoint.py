@@ -24,14 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parslish import codec
-from parslish.codec import Encoded
+from parslish.codec import Sections
 from parslish.errors import SerializationError, StoreError
 from parslish.memo import Known, Memo
 from parslish.result import EXCEPTION, VALUE, pack
 from parslish.secret import Keys
+from parslish.store.blobs import Blobs
 from parslish.store.frame import Type
 from parslish.store.log import Log
-from parslish.store.parts import Body
+from parslish.store.parts import Encoded
 
 logger = logging.getLogger("parslish")
 
@@ -96,10 +97,11 @@ class Checkpointer:
             on_recovery=on_recovery,
         )
         self._log.start()
+        self._blobs = Blobs(folder)
         self._lock = threading.Lock()  # guards _held and _held_bytes
         # Held while results are on their way from _held to the log, so that close() finds them in either.
         self._appending = threading.Lock()
-        self._held: list[tuple[bytes, Body]] = []
+        self._held: list[tuple[bytes, bytes]] = []
         self._held_bytes = 0
         self._closing = threading.Event()
         self._timer: threading.Thread | None = None
@@ -131,8 +133,7 @@ class Checkpointer:
         """
         if not self.mode.encodes:
             return then()
-        # Written before anybody gets the value, unless it is held, or an exception, which its callers get at once.
-        body = _body(known, encoded, lent=self.mode.at_once and known.exception is None)
+        body = self._body(known, encoded)
         if not self.mode.at_once:
             self._hold(key, body)
             return then()
@@ -181,7 +182,7 @@ class Checkpointer:
                 self._log.trouble,
             )
 
-    def _hold(self, key: bytes, body: Body) -> None:
+    def _hold(self, key: bytes, body: bytes) -> None:
         with self._lock:
             self._held.append((key, body))
             self._held_bytes += len(body)
@@ -205,22 +206,34 @@ class Checkpointer:
             )
         for key, known in self._memo.unstored():
             try:
-                self._append(key, _body(known, None))
+                self._append(key, self._body(known, None))
                 self._memo.mark_stored(key, known)
             except SerializationError as exc:
                 logger.warning("a result of %s is not checkpointed: %s", known.app, exc)
 
-    def _append(self, key: bytes, body: Body) -> None:
+    def _body(self, known: Known, encoded: Encoded | None) -> bytes:
+        """The record of a result; a large value is in a blob by then, whatever the mode says."""
+        kind, value = (VALUE, known.value) if known.exception is None else (EXCEPTION, known.exception)
+        stored = codec.encode_apart(value) if encoded is None else codec.apart(encoded)
+        if isinstance(stored, list):
+            stored = self._put(stored) or encoded or codec.encode(value)
+        return pack(kind, known.app, known.task_id, known.completed, known.duration, known.outputs, stored)
+
+    def _put(self, sections: Sections) -> bytes | None:
+        """Store a large value as a blob, and return what refers to it. None when the disk refuses: the record itself
+        takes it then, meets the same trouble, and the log knows what to do."""
+        if self._log.trouble is not None:
+            return None
+        try:
+            return self._blobs.put(sections).pack()
+        except OSError as exc:
+            logger.debug("a large value is put into its record, since %s", exc)
+            return None
+
+    def _append(self, key: bytes, body: bytes) -> None:
         self._written += 1
         self._log.append(Type.RESULT, body, key)
 
     def _checkpoint_every(self, period_s: float) -> None:
         while not self._closing.wait(period_s):
             self.checkpoint()
-
-
-def _body(known: Known, encoded: Encoded | None, *, lent: bool = False) -> Body:
-    kind, value = (VALUE, known.value) if known.exception is None else (EXCEPTION, known.exception)
-    if encoded is None:
-        encoded = codec.encode_lent(value) if lent else codec.encode(value)
-    return pack(kind, known.app, known.task_id, known.completed, known.duration, known.outputs, encoded)

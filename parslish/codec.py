@@ -10,15 +10,20 @@ A class of `__main__` is stored by reference: results are opened again by a resu
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from parslish.errors import SerializationError
-from parslish.store.parts import LARGE_BYTES, Parts, Piece
+from parslish.store.parts import BLOB, LARGE_BYTES, Encoded, Piece
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PICKLE = 0x80
 DILL = 0x44  # "D", then a dill pickle
 
-Encoded = bytes | memoryview | Parts
+#: A large value: the pickle, then the memory that lies beside it; each in pieces.
+Sections = list[list[Piece]]
 
 
 def encode(value: Any) -> bytes:
@@ -33,41 +38,50 @@ def encode(value: Any) -> bytes:
         return _encode_by_dill(value, exc)
 
 
-def encode_lent(value: Any) -> bytes | Parts:
-    """Return the same stored form as `encode`, without copying large memory that the value lends, as an array does: for
-    a value that is stored before anybody can change it.
+def encode_apart(value: Any) -> Encoded | Sections:
+    """Return the stored form of `value`; a large one as sections, without copying memory that the value lends, as an
+    array does: for a value that is stored before anybody can change it.
 
     Raises:
         SerializationError: as `encode`.
     """
     try:
         try:
-            return pickle.dumps(value, 5, buffer_callback=_refuse_large)
+            encoded: Encoded = pickle.dumps(value, 5, buffer_callback=_refuse_large)
         except _LargeBuffer:
             # Only now, since a pickler with a file costs a small value as much again.
-            return _in_pieces(value)
+            return _in_sections(value)
     except Exception as exc:  # user code, as in `encode`
-        return _encode_by_dill(value, exc)
+        encoded = _encode_by_dill(value, exc)
+    return apart(encoded)
 
 
-def decode(stored: Encoded) -> Any:
+def apart(encoded: Encoded) -> Encoded | Sections:
+    """A stored form that there is already: as sections, when it is large."""
+    return encoded if len(encoded) < LARGE_BYTES else [[encoded]]
+
+
+def decode(stored: Encoded, folder: Path | None = None) -> Any:
     """Return the value of a stored form.
 
     Opening a pickle runs code: only ever call this on bytes whose checksum and signature were verified (I6).
 
+    Args:
+        folder: that of the store which the form is from: a large value lies there, in a file of its own.
+
     Raises:
         SerializationError: a class or module it needs is not there, or the bytes are no stored form.
+        StoreCorrupt: the file of a large value is missing or damaged.
     """
-    if isinstance(stored, Parts):
-        stored = bytes(stored)
+    content, *buffers = [stored] if folder is None or stored[0] != BLOB else _sections(stored, folder)
     try:
-        if stored[0] == PICKLE:
-            return pickle.loads(stored)
-        if stored[0] == DILL:
-            return _dill().loads(stored[1:])
+        if content[0] == PICKLE:
+            return pickle.loads(content, buffers=buffers)
+        if content[0] == DILL:
+            return _dill().loads(content[1:])
     except Exception as exc:  # user code: constructors and __setstate__ may raise anything
         raise SerializationError(f"a stored value cannot be opened: {why_unreadable(exc)}") from exc
-    raise SerializationError(f"a stored value has the unknown codec tag {stored[0]:#04x}")
+    raise SerializationError(f"a stored value has the unknown codec tag {content[0]:#04x}")
 
 
 def copy(value: Any) -> Any:
@@ -111,23 +125,35 @@ def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
 
 
 class _Pieces:
-    """The file that a pickler writes to: it hands large memory over uncopied."""
+    """The file that a pickler writes to: large text and bytes are pieces of their own, uncopied."""
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
 
     def write(self, piece: Any) -> None:
-        if isinstance(piece, pickle.PickleBuffer):
-            self.pieces.append(piece.raw())
-        else:
-            # `bytes` copies a view: the text behind it may be gone when the pickler is.
-            self.pieces.append(bytes(piece))
+        # `bytes` copies a view: the text behind it may be gone when the pickler is.
+        self.pieces.append(bytes(piece))
 
 
-def _in_pieces(value: Any) -> Parts:
+def _in_sections(value: Any) -> Sections:
     file = _Pieces()
-    pickle.Pickler(file, 5).dump(value)
-    return Parts(file.pieces, lent=True)
+    lent: list[list[Piece]] = []
+
+    def aside(buffer: pickle.PickleBuffer) -> bool:
+        if memoryview(buffer).nbytes < LARGE_BYTES:
+            return True  # goes into the pickle
+        lent.append([buffer.raw()])
+        return False
+
+    pickle.Pickler(file, 5, buffer_callback=aside).dump(value)
+    return [file.pieces, *lent]
+
+
+def _sections(stored: Encoded, folder: Path) -> Sequence[Any]:
+    from parslish.store import blobs  # here: not worth a worker's time to start
+
+    reference = blobs.reference_in(stored)
+    return [stored] if reference is None else blobs.read(folder, reference)
 
 
 def _dill() -> Any:

@@ -1,7 +1,7 @@
 """Owns the stored form of a result: what a result record's body says besides the value.
 
-A body is a msgpack array (the facts, readable without unpickling) followed by the value as `codec` encoded it. A
-large value is not copied on the way in or out.
+A body is a msgpack array (the facts, readable without unpickling) followed by the value as `codec` encoded it, or by
+what refers to the blob of a large one.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from parslish.codec import Encoded
-from parslish.store.parts import LARGE_BYTES, Body, Parts
+from parslish.store.parts import LARGE_BYTES, Encoded
 
 RESULT_VERSION = 1
 VALUE, EXCEPTION = 0, 1
@@ -41,7 +40,7 @@ class StoredResult(NamedTuple):
     outputs: Sequence[tuple[str, int, int]]
     encoded: Encoded
 
-    def pack(self) -> Body:
+    def pack(self) -> bytes:
         """The record's body."""
         return pack(*self)
 
@@ -74,14 +73,10 @@ def pack(
     duration: float,
     outputs: Sequence[tuple[str, int, int]],
     encoded: Encoded,
-) -> Body:
+) -> bytes:
     """The body of a record, from the fields of a `StoredResult` that is not needed otherwise."""
     head: bytes = _pack((RESULT_VERSION, kind, app, task_id, completed, duration, outputs))
-    if isinstance(encoded, bytes) and len(encoded) < LARGE_BYTES:
-        return head + encoded
-    if isinstance(encoded, Parts):
-        return Parts((head, *encoded.pieces), lent=encoded.lent)
-    return Parts((head, encoded))
+    return b"".join((head, encoded))
 
 
 #: The facts are nearly always shorter than this, so a large value is not copied into the unpacker.

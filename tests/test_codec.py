@@ -6,13 +6,15 @@ import pickle
 import sys
 import types
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from parslish import codec
 from parslish.errors import SerializationError
-from parslish.store.parts import Parts
+from parslish.store.blobs import Blobs
 
 
 @dataclass
@@ -53,42 +55,63 @@ LENDING = [
 ]  # fmt: skip
 
 
+def through_a_blob(value: object, folder: Path) -> object:
+    """The value as it comes back from a blob."""
+    sections = codec.encode_apart(value)
+    assert isinstance(sections, list)
+    return codec.decode(Blobs(folder).put(sections).pack(), folder)
+
+
 @pytest.mark.parametrize("value", LENDING)
-def test_lent_or_not_the_stored_form_is_the_same(value: object) -> None:
-    stored = codec.encode_lent(value)
-    assert isinstance(stored, Parts)
-    assert stored.lent
-    assert bytes(stored) == codec.encode(value)
+def test_a_large_value_comes_back_from_a_blob(value: Any, tmp_path: Path) -> None:
+    back = through_a_blob(value, tmp_path)
+    assert codec.encode(back) == codec.encode(codec.copy(value))
 
 
-@pytest.mark.parametrize("value", [None, (1, 2), LARGE[:1000], LARGE[::2], "x" * 3_000_000])
-def test_what_is_small_or_lends_no_memory_is_bytes(value: object) -> None:
-    assert codec.encode_lent(value) == codec.encode(value)
+def test_an_array_from_a_blob_is_writable_and_in_memory_of_its_own(tmp_path: Path) -> None:
+    frozen = LARGE.copy()
+    frozen.flags.writeable = False
+    back: Any = through_a_blob([LARGE, LARGE, frozen], tmp_path)
+    assert back[0] is back[1]
+    assert back[0].flags.writeable
+    assert not back[2].flags.writeable
+    back[0][0] = 42
+    assert LARGE[0] == 0
 
 
-def test_large_memory_is_lent_and_not_copied() -> None:
+@pytest.mark.parametrize("value", [None, (1, 2), LARGE[:1000]])
+def test_what_is_small_is_no_blob(value: object) -> None:
+    assert codec.encode_apart(value) == codec.encode(value)
+
+
+@pytest.mark.parametrize("value", ["x" * 3_000_000, b"x" * 3_000_000, LARGE[::2], list(range(1_000_000))])
+def test_what_is_large_and_lends_no_memory_is_one_section(value: object, tmp_path: Path) -> None:
+    sections = codec.encode_apart(value)
+    assert isinstance(sections, list)
+    assert len(sections) == 1
+    assert codec.encode(through_a_blob(value, tmp_path)) == codec.encode(codec.copy(value))
+
+
+def test_large_memory_is_not_copied_on_its_way_to_a_blob() -> None:
     array = LARGE.copy()
-    stored = codec.encode_lent({"array": array})
-    array[0] = 42
-    assert codec.decode(stored)["array"][0] == 42
+    _, (memory,) = codec.encode_apart({"array": array})
+    assert np.shares_memory(np.frombuffer(memory), array)
 
 
-def test_text_is_not_lent_since_it_may_be_gone_before_it_is_written() -> None:
+def test_text_that_is_gone_before_it_is_written_is_written_all_the_same(tmp_path: Path) -> None:
     class Text:
         def __reduce__(self) -> tuple[object, ...]:
             return str, ("".join(["x"] * 3_000_000),)
 
-    stored = codec.encode_lent([LARGE, Text()])
-    assert codec.decode(stored)[1] == "x" * 3_000_000
+    back: Any = through_a_blob([LARGE, Text()], tmp_path)
+    assert back[1] == "x" * 3_000_000
 
 
-def test_a_large_value_that_pickle_cannot_store_goes_through_dill_too() -> None:
-    stored = codec.encode_lent((LARGE, lambda x: x + 1))
-    assert isinstance(stored, bytes)
-    assert stored[0] == codec.DILL
-    assert codec.decode(stored)[1](1) == 2
+def test_a_large_value_that_pickle_cannot_store_goes_through_dill_too(tmp_path: Path) -> None:
+    back: Any = through_a_blob((LARGE, lambda x: x + 1), tmp_path)
+    assert back[1](1) == 2
     with pytest.raises(SerializationError, match="generator"):
-        codec.encode_lent([LARGE, (x for x in ())])
+        codec.encode_apart([LARGE, (x for x in ())])
 
 
 def test_what_pickle_cannot_store_goes_through_dill() -> None:

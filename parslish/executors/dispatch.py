@@ -227,7 +227,8 @@ class Dispatcher:
             self._settle(job, body, cost=cost)
             return
         value, exception = outcome.unpack(job, status, form, body, buffers)
-        encoded = bytes(body) if job.attempt.encode and status == outcome.DONE and form == parcel.PLAIN else None
+        is_stored_form = job.attempt.encode and status == outcome.DONE and form == parcel.PLAIN and not buffers
+        encoded = bytes(body) if is_stored_form else None
         self._settle(job, value, exception, encoded, cost)
 
     def _requeue(self, jobs: list[Job]) -> None:

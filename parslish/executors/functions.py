@@ -62,7 +62,7 @@ class Functions:
         if carried.number and carried.form == REFERENCE:
             return
         named = self._reference(func)
-        form, body = (REFERENCE, named) if named else parcel.pack(func, whole=True)[:2]
+        form, body = (REFERENCE, named) if named else parcel.pack(func, beside_from=None)[:2]
         if body != carried.body:
             old, new = carried.number, next(self._numbers)
             carried.number, carried.form, carried.body = new, form, body

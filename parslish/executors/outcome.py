@@ -29,12 +29,13 @@ def of_call(open_call: Callable[[], tuple[Any, Any, Any]]) -> Outcome:
         return RAISED, exc
 
 
-def pack(outcome: Outcome, whole: bool) -> tuple[int, parcel.Parcel]:
-    """Pack an outcome for the driver; what cannot cross becomes a sentence that says so."""
+def pack(outcome: Outcome, beside_from: int | None) -> tuple[int, parcel.Parcel]:
+    """Pack an outcome for the driver, `beside_from` as in `parcel.pack`; what cannot cross becomes a sentence that says
+    so."""
     status, value = outcome
     if status == DONE:
         try:
-            return DONE, parcel.pack_result(value, whole)
+            return DONE, parcel.pack_result(value, beside_from)
         except SerializationError as exc:
             return _broken(f"its result cannot be sent back: {exc}")
     text = traceback_text(value)

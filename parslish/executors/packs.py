@@ -75,5 +75,5 @@ def _run(index: int, func: Callable[..., Any], args: tuple[Any, ...], kwargs: di
     started, began = time.time(), time.perf_counter()
     ended = outcome.of_call(lambda: (func, args, kwargs))
     duration = time.perf_counter() - began
-    status, (form, body, _) = outcome.pack(ended, whole=True)
+    status, (form, body, _) = outcome.pack(ended, beside_from=None)
     return index, status, form, body, started, duration

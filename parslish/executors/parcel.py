@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from parslish.codec import kind
 from parslish.errors import SerializationError
+from parslish.store.parts import LARGE_BYTES
 
 PLAIN, CLOUD, DILL, DIRECT = range(4)
 
@@ -22,7 +23,8 @@ _TEXTS = frozenset({str, bytes})
 _SHORT = 1 << 10  # texts up to this length
 
 _LARGE = 1 << 16
-_IN_BAND = 1 << 12  # buffers below this size are cheaper inside the pickle than beside it
+BESIDE_FROM = 1 << 12  #: memory below this size is cheaper inside the pickle than beside it
+STORED_FROM = LARGE_BYTES  #: a body without buffers from this size on is a value's stored form, if it is PLAIN
 
 #: Modules that a worker cannot import, as they stand in a pickle: what names one of them goes by value.
 by_value: set[bytes] = {b"__main__"}
@@ -44,12 +46,12 @@ class RemoteTraceback(Exception):
         return f"\n{self.args[0]}"
 
 
-def pack(value: Any, *, whole: bool = False, shun: Iterable[bytes] = by_value) -> Parcel:
+def pack(value: Any, *, beside_from: int | None = BESIDE_FROM, shun: Iterable[bytes] = by_value) -> Parcel:
     """Pickle a value for another process.
 
     Args:
         value: what is to cross.
-        whole: keep all memory inside the body (which then is the stored form, if `form` is PLAIN).
+        beside_from: from how many bytes on memory travels beside the body; None: never.
         shun: plain pickles that contain one of these byte strings are not good at the other side.
 
     Raises:
@@ -57,7 +59,7 @@ def pack(value: Any, *, whole: bool = False, shun: Iterable[bytes] = by_value) -
     """
     buffers: list[pickle.PickleBuffer] = []
     try:
-        body = pickle.dumps(value, 5, buffer_callback=None if whole else _aside(buffers))
+        body = pickle.dumps(value, 5, buffer_callback=None if beside_from is None else _aside(buffers, beside_from))
         for name in shun:
             if name in body:
                 break
@@ -80,9 +82,9 @@ def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parcel:
     return pack((args, kwargs))
 
 
-def pack_result(value: Any, whole: bool) -> Parcel:
+def pack_result(value: Any, beside_from: int | None) -> Parcel:
     """Pack what a call returned. Raises as `pack`."""
-    return Parcel(DIRECT, value, ()) if _is_direct(value) else pack(value, whole=whole, shun=())
+    return Parcel(DIRECT, value, ()) if _is_direct(value) else pack(value, beside_from=beside_from, shun=())
 
 
 def _is_direct(value: Any) -> bool:
@@ -112,16 +114,16 @@ def pack_exception(exc: BaseException, text: str) -> Parcel | None:
     it is opened here once, where a failure harms nobody.
     """
     try:
-        parcel = pack((exc, text), whole=True, shun=())
+        parcel = pack((exc, text), beside_from=None, shun=())
         unpack(*parcel)
     except Exception:  # user code, and the reason is told by the caller
         return None
     return parcel
 
 
-def _aside(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+def _aside(buffers: list[pickle.PickleBuffer], from_bytes: int) -> Callable[[pickle.PickleBuffer], bool]:
     def keep_inside(buffer: pickle.PickleBuffer) -> bool:
-        if buffer.raw().nbytes < _IN_BAND:
+        if buffer.raw().nbytes < from_bytes:
             return True
         buffers.append(buffer)
         return False

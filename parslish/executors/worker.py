@@ -6,7 +6,7 @@ wait behind a long job, and ends the process when the driver is gone.
 
 Messages, driver to worker (before them one byte, with the descriptor of the `Cell`):
     (RUN, new sys.path or None, [(function number, form, body) …], [job …])
-        job = (number, function number, whole, form, body, buffers)
+        job = (number, function number, encode, form, body, buffers)
     (FORGET, [function number …])
     (RECALL,)   give back what has not started
     (STOP,)     end when idle
@@ -105,7 +105,7 @@ class Worker:
 
     def _run_job(self, job: tuple[Any, ...]) -> None:
         """Run one job and keep its answer for the next flush."""
-        number, function, whole, *packed_args = job
+        number, function, encode, *packed_args = job
 
         def open_call() -> tuple[Any, Any, Any]:
             return self._functions[function].get(), *parcel.unpack(*packed_args)
@@ -119,7 +119,7 @@ class Worker:
             os._exit(0)
         if duration > NOTABLE_S:
             self._cell.grow(peak_memory())
-        status, (form, body, buffers) = outcome.pack(ended, whole)
+        status, (form, body, buffers) = outcome.pack(ended, parcel.STORED_FROM if encode else parcel.BESIDE_FROM)
         cost = (started, duration, cpu, self._cell.peak)
         self._answers.append((number, status, form, parcel.beside(body), buffers, *cost))
 

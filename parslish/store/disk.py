@@ -16,6 +16,7 @@ class Disk:
     write = staticmethod(os.write)
     writev = staticmethod(os.writev)
     pread = staticmethod(os.pread)
+    preadv = staticmethod(os.preadv)
     fsync = staticmethod(os.fsync)
     truncate = staticmethod(os.ftruncate)
     close = staticmethod(os.close)
@@ -24,6 +25,7 @@ class Disk:
     listdir = staticmethod(os.listdir)
     mkdir = staticmethod(os.mkdir)
     unlink = staticmethod(os.unlink)
+    rename = staticmethod(os.rename)
     time = staticmethod(time.time)
 
 

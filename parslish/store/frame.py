@@ -14,8 +14,7 @@ from typing import Final, NamedTuple
 
 from blake3 import blake3
 
-from parslish.identity.atoms import hasher
-from parslish.store.parts import LARGE_BYTES, Body
+from parslish.identity.atoms import PARALLEL_BYTES, hasher
 
 MAGIC: Final = b"\x89PSL\r\n\x1a\n"  # as PNG's: a text-mode transfer or a cut to 7 bits breaks it
 VERSION: Final = 1
@@ -118,14 +117,11 @@ def signer(key: bytes) -> Signer:
     return lambda signed: base.copy().update(signed).digest(16)
 
 
-def digest(body: Body) -> bytes:
+def digest(body: bytes) -> bytes:
     """The checksum of a body: 16 bytes."""
-    if len(body) < LARGE_BYTES and isinstance(body, bytes):
+    if len(body) < PARALLEL_BYTES:
         return blake3(body).digest(16)
-    state = hasher(len(body))
-    for piece in (body,) if isinstance(body, bytes) else body.pieces:
-        state.update(piece)
-    return state.digest(16)
+    return hasher(len(body)).update(body).digest(16)
 
 
 def pack(

@@ -1,37 +1,13 @@
-"""Owns bodies that lie in several pieces of memory, so that a large value is written from where it is, instead of
-being copied to stand in one piece with the facts before it."""
+"""Owns the words for stored values that are large: from which size on they are not in their record, and what is there
+instead."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
-LARGE_BYTES: Final = 1 << 20  #: copying less than this is cheaper than taking care of the pieces
+LARGE_BYTES: Final = 1 << 20  #: a value of so many bytes is stored apart, in a blob
+BLOB: Final = 0x42  #: "B": the first byte of what stands for it in the record
 
-Piece = bytes | memoryview
-
-
-class Parts:
-    """The bytes of the pieces, one after the other; `LARGE_BYTES` or more.
-
-    Args:
-        pieces: contiguous bytes each.
-        lent: some of it is memory that others may change, once they hear that the frame is written: who keeps the body
-            longer needs `bytes` of it.
-    """
-
-    __slots__ = ("_size_bytes", "lent", "pieces")
-
-    def __init__(self, pieces: Sequence[Piece], *, lent: bool = False) -> None:
-        self.pieces = pieces
-        self.lent = lent
-        self._size_bytes = sum(map(len, pieces))
-
-    def __len__(self) -> int:
-        return self._size_bytes
-
-    def __bytes__(self) -> bytes:
-        return b"".join(self.pieces)
-
-
-Body = bytes | Parts
+Piece = bytes | memoryview  #: contiguous bytes
+Encoded = bytes | memoryview  #: a value in `codec`'s form
+Body = bytes

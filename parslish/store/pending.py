@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +10,6 @@ from typing import Final
 
 from parslish.store import frame
 from parslish.store.disk import Disk
-from parslish.store.parts import Body, Parts
 
 UNNUMBERED: Final = -1
 _OVERHEAD_BYTES: Final = 512  # of an entry in memory, besides its body
@@ -29,13 +26,13 @@ class Entry:
     def __init__(
         self,
         type: int,
-        body: Body,
+        body: bytes,
         key: bytes,
         when_written: Callable[[], None] | None = None,
         when_synced: Callable[[], None] | None = None,
     ) -> None:
         self.type = type
-        self.body: Body | None = body
+        self.body: bytes | None = body
         self.key = key
         self.when_written = when_written
         self.when_synced = when_synced
@@ -48,23 +45,7 @@ class Entry:
         """Give the body's memory back; it can be read at `offset` of the file."""
         self.body, self.source = None, (path, offset)
 
-    def has_changed(self) -> bool:
-        """Whether somebody has changed a lent body too early."""
-        return self.body is not None and frame.digest(self.body) != self.digest
-
-    def own(self) -> None:
-        """Keep a copy of a lent body as it is now. Raises OSError, and forgets the body, when memory is short."""
-        body = self.body
-        if not isinstance(body, Parts) or not body.lent:
-            return
-        self.body = None
-        try:
-            self.body = bytes(body)
-        except MemoryError:
-            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None
-        self.digest = frame.digest(self.body)
-
-    def read_back(self, disk: Disk) -> Body | None:
+    def read_back(self, disk: Disk) -> bytes | None:
         """The body, from memory or the file; None when the file no longer has it."""
         if self.body is not None or self.source is None:
             return self.body
@@ -118,12 +99,3 @@ class Queue:
     def clear(self) -> None:
         self._entries.clear()
         self.size_bytes = 0
-
-
-class Backlog(Queue):
-    """Entries that wait for the disk while nobody waits for them any more, so with bodies of their own."""
-
-    def append(self, entry: Entry) -> None:
-        with contextlib.suppress(OSError):  # it is lost, as one whose file cannot be read
-            entry.own()
-        super().append(entry)

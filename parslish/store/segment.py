@@ -15,7 +15,6 @@ from typing import Final
 from parslish.store import folder, frame, index
 from parslish.store.disk import Disk
 from parslish.store.frame import SegmentHeader, Signer, Type
-from parslish.store.parts import Piece
 from parslish.store.pending import Entry
 
 CLOSE_BODY: Final = struct.Struct("<Q")  # where the index frame begins
@@ -51,14 +50,13 @@ class SegmentWriter:
             raise
 
     def append(self, entries: Sequence[Entry], watermark: int, flags: int = 0) -> list[int]:
-        """Append numbered entries as frames, with one write; return their places. Lent bodies are given back.
+        """Append numbered entries as frames, with one write; return their places.
 
         Raises OSError; then no part of any of them is left.
         """
         run, _, writer, *_ = self._header
         places: list[int] = []
-        pieces: list[Piece] = []
-        lent: list[tuple[Entry, int]] = []
+        pieces: list[bytes] = []
         place = start = self.size
         for each in entries:
             body = each.body
@@ -67,22 +65,9 @@ class SegmentWriter:
                 self._sign, each.type, flags, run, writer, len(body), each.seq, watermark, each.key, each.digest
             )
             places.append(place)
-            if isinstance(body, bytes):
-                pieces += (header, body)
-            else:
-                pieces += (header, *body.pieces)
-                if body.lent:
-                    lent.append((each, place + frame.HEADER_BYTES))
+            pieces += (header, body)
             place += frame.HEADER_BYTES + len(body)
         self._write(pieces, place - start)
-        # A task may return what others hold and change meanwhile: its argument, or an array of the module.
-        if any(each.has_changed() for each, _ in lent):
-            self._take_back(start)
-            for each, _ in lent:
-                each.own()
-            return self.append(entries, watermark, flags)
-        for each, place in lent:
-            each.leave_to_file(self.path, place)
         for each, place in zip(entries, places, strict=True):
             if each.type == Type.RESULT:
                 self._entries += index.entry(each.key, place)
@@ -130,14 +115,7 @@ class SegmentWriter:
         with contextlib.suppress(OSError):
             self._disk.close(self._fd)
 
-    def _take_back(self, size: int) -> None:
-        """Cut off frames that hold neither what was digested nor what it became. Raises OSError."""
-        self.size = size
-        self._cut_back()
-        if self.sealed:
-            raise OSError(f"segment {self.path} is sealed")
-
-    def _write(self, pieces: Sequence[Piece], size: int) -> None:
+    def _write(self, pieces: Sequence[bytes], size: int) -> None:
         if self.sealed:
             raise OSError(f"segment {self.path} is sealed")
         try:
@@ -153,7 +131,7 @@ class SegmentWriter:
             raise
         self.size += size
 
-    def _write_rest(self, pieces: Sequence[Piece], size: int, written: int) -> None:
+    def _write_rest(self, pieces: Sequence[bytes], size: int, written: int) -> None:
         """Go on after a short write, which the kernel may do at any size, and does from 2 GiB on."""
         if written == size:
             return

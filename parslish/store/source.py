@@ -59,6 +59,17 @@ class Source:
             parts.append(block)
         return b"".join(parts)
 
+    def read_into(self, offset: int, into: memoryview) -> int:
+        """Fill memory with bytes from `offset` on; returns how many it got, fewer only at the end of the file. Raises
+        OSError."""
+        done = 0
+        while done < len(into):
+            got: int = self._disk.preadv(self._fd, [into[done:]], offset + done)
+            if not got:
+                break
+            done += got
+        return done
+
     # The descriptor closes with the last reference, so that a cache may forget a source while another thread
     # still reads from it.
     def __del__(self) -> None:

@@ -19,7 +19,7 @@ from parslish.secret import Keys
 from parslish.store import frame
 from parslish.store.disk import Disk
 from parslish.store.frame import SegmentHeader, Type
-from parslish.store.pending import UNNUMBERED, Backlog, Entry, Queue
+from parslish.store.pending import UNNUMBERED, Entry, Queue
 from parslish.store.segment import SegmentWriter
 from parslish.store.sync import RETAINED_BYTES
 
@@ -39,7 +39,7 @@ class Writer:
         self._given_up: list[SegmentWriter] = []
         self.segment: SegmentWriter | None = None
         self.unsynced = Queue()  # written to `segment`
-        self.backlog = Backlog()  # to be written, before anything newer
+        self.backlog = Queue()  # to be written, before anything newer
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append entries whose bodies are at hand to the segment, with one write.

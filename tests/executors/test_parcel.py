@@ -25,7 +25,7 @@ def test_plain_values_go_by_plain_pickle() -> None:
 
 def test_a_whole_parcel_is_the_stored_form() -> None:
     value = [np.arange(10_000), "x"]
-    packed = parcel.pack(value, whole=True)
+    packed = parcel.pack(value, beside_from=None)
     assert packed.buffers == []
     assert packed.body == codec.encode(value)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from parslish.store.disk import Disk
 
-FAILING = ("open", "write", "writev", "fsync", "truncate", "mkdir", "unlink", "pread", "listdir", "stat", "fstat")
+FAILING = ("open", "write", "writev", "fsync", "truncate", "mkdir", "unlink", "rename", "pread", "listdir", "stat", "fstat")
 
 
 class _File:
@@ -129,6 +129,12 @@ class MemoryDisk(Disk):
         self.before("pread")
         return bytes(self.files[self._fds[fd]].content[offset : offset + size])
 
+    def preadv(self, fd: int, buffers: Any, offset: int) -> int:  # type: ignore[override]
+        (into,) = buffers
+        found = self.pread(fd, len(into), offset)
+        into[: len(found)] = found
+        return len(found)
+
     def fsync(self, fd: int) -> None:  # type: ignore[override]
         name = self._fds[fd]
         try:
@@ -180,7 +186,14 @@ class MemoryDisk(Disk):
 
     def unlink(self, path: Any) -> None:  # type: ignore[override]
         self.before("unlink")
+        self._need(os.fspath(path), self.files)
         del self.files[os.fspath(path)]
+
+    def rename(self, old: Any, new: Any) -> None:  # type: ignore[override]
+        self.before("rename")
+        self._need(os.fspath(old), self.files)
+        file = self.files[os.fspath(new)] = self.files.pop(os.fspath(old))
+        file.is_named = False
 
     def time(self) -> float:  # type: ignore[override]
         self.now += 0.001

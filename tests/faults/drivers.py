@@ -116,7 +116,7 @@ def _results(folder: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
     keys = Keys.load()
     for checkpoint in parslish.get_all_checkpoints(folder):
         for record in read_frames(checkpoint, keys, types={Type.RESULT}):
-            yield codec.decode(StoredResult.unpack(record.body).encoded)
+            yield codec.decode(StoredResult.unpack(record.body).encoded, record.folder)
 
 
 def _session(leader: int) -> Iterator[int]:
