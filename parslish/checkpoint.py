@@ -166,8 +166,9 @@ class Checkpointer:
         if self._sync_always:
             self._log.sync()
 
-    def close(self) -> None:
-        """Do the last checkpoint where the mode has one, and close the segment."""
+    def close(self) -> int:
+        """Do the last checkpoint where the mode has one, and close the segment. Returns how many results are lost,
+        the disk not having taken them to the end."""
         self._closing.set()
         if self._timer is not None:
             self._timer.join()
@@ -181,6 +182,7 @@ class Checkpointer:
                 self._log.dropped,
                 self._log.trouble,
             )
+        return self._log.dropped
 
     def _hold(self, key: bytes, body: bytes) -> None:
         with self._lock:

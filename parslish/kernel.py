@@ -64,12 +64,11 @@ class DataFlowKernel:
         if config.memoizer is not None:
             config = Config.of(config, **self.memoizer.options())
         self._config = config  # with what the memoizer says
-        self._run = Run(config, self._on_trouble, self._on_recovery)
+        self._run = Run(config, self._on_trouble)
         self._table = TaskTable(forgets=config.garbage_collect, limit=config.max_pending)
         self._ids = itertools.count()
         self._refusal: str | None = None  # why no task is accepted any more
         self.cleanup_called = False
-        self.degraded = False  # results cannot be stored for now
         self.memoizer.start(self)
         try:
             self._executors = Executors(config.executors, config.internal_tasks_max_threads)
@@ -120,16 +119,13 @@ class DataFlowKernel:
         return found
 
     def _on_trouble(self, trouble: StoreError) -> None:
-        self.degraded = True
-        self._run.journal.trouble("store", str(trouble))
-        logger.warning("%s; tasks go on, and their results are kept as soon as that is mended", trouble)
         if self._config.on_store_error == "raise":
             self._scheduler.first_failure = trouble
 
-    def _on_recovery(self) -> None:
-        self.degraded = False
-        self._run.journal.trouble("store", "results are being stored again")
-        logger.warning("results are being stored again")
+    @property
+    def degraded(self) -> bool:
+        """Whether results, or the run's record, cannot be stored for now."""
+        return bool(self._run.trouble)
 
     # ---------------------------------------------------------------------------------- the kernel's life
 

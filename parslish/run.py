@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from parslish import logs
+from parslish import exit_code, logs
 from parslish.checkpoint import Checkpointer
 from parslish.config import Config
 from parslish.errors import StoreError
@@ -18,6 +19,7 @@ from parslish.runs.journal import Journal, run_facts
 from parslish.runs.recorder import Recorder
 from parslish.secret import Keys
 from parslish.store.reader import Store
+from parslish.trouble import RECORD, RESULTS, Trouble
 from parslish.utils import get_all_checkpoints
 
 logger = logging.getLogger("parslish")
@@ -31,16 +33,14 @@ class Run:
 
     Args:
         config: the kernel's configuration.
-        on_trouble, on_recovery: called when results can no longer be stored, and when they can be again.
+        on_trouble: called when results can no longer be stored.
 
     Raises:
         ConfigurationError: the run folder cannot be written.
         BadCheckpoint: a named checkpoint cannot be loaded.
     """
 
-    def __init__(
-        self, config: Config, on_trouble: Callable[[StoreError], None], on_recovery: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: Config, on_trouble: Callable[[StoreError], None]) -> None:
         keys = Keys.load()
         checkpoints = _checkpoints(config)
         self._store = Store.open(checkpoints, keys) if checkpoints else None
@@ -49,6 +49,7 @@ class Run:
         self._findings_told = 0
         self._tell_findings()
         self.lineage = lineage.of(checkpoints, named=bool(config.checkpoint_files))
+        self.trouble = Trouble(on_trouble, lambda what, sentence: self.journal.trouble(what, sentence))
         self.memo = Memo(self._store, config.memo_entries)
         self.checkpointer = Checkpointer(
             self.path / folder.CHECKPOINT,
@@ -58,13 +59,19 @@ class Run:
             sync=config.sync,
             period_s=config.period_s,
             memo=self.memo,
-            on_trouble=on_trouble,
-            on_recovery=on_recovery,
+            on_trouble=partial(self.trouble.begin, RESULTS),
+            on_recovery=partial(self.trouble.end, RESULTS),
         )
         self.memo.on_foreign_hit = self.checkpointer.add_base
         recorder = None
         if config.record:
-            recorder = Recorder(self.path / folder.EVENTS, keys=keys, run_number=self.number)
+            recorder = Recorder(
+                self.path / folder.EVENTS,
+                keys=keys,
+                run_number=self.number,
+                on_trouble=partial(self.trouble.begin, RECORD),
+                on_recovery=partial(self.trouble.end, RECORD),
+            )
         self.journal = Journal(recorder)
         self._closing = threading.Lock()  # guards the end of the run, which a signal and the script may both bring
         facts = run_facts(self.number, self.lineage.root, self.lineage.parent)
@@ -81,7 +88,9 @@ class Run:
 
     def _close(self, reason: str, counts: Mapping[str, int]) -> None:
         self._card |= {"ended": reason, "time_ended": time.time(), "counts": dict(counts)}
-        self.checkpointer.close()
+        self._card["lost_results"] = self.checkpointer.close()
+        if self._card["lost_results"]:
+            exit_code.results_are_lost()
         self.journal.run_ended(reason, counts)
         self._tell_findings()
         if self._store is not None:

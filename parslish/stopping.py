@@ -18,6 +18,8 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from parslish import exit_code
+
 if TYPE_CHECKING:
     from parslish.kernel import DataFlowKernel
 
@@ -31,9 +33,8 @@ def watch(kernel: DataFlowKernel) -> None:
     _kernels.append(kernel)
     # What was registered last runs first: before any pool's own end, which would cancel what is waited for.
     with contextlib.suppress(RuntimeError):  # the interpreter is ending already
-        threading._register_atexit(_wait_at_exit)  # type: ignore[attr-defined]
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
+        threading._register_atexit(_before_exit)  # type: ignore[attr-defined]
+    _be_first_at_exit()
 
 
 def await_end() -> None:
@@ -215,12 +216,24 @@ def _wait_at_exit() -> None:
             kernel.wait_for_current_tasks()
 
 
+def _before_exit() -> None:
+    _wait_at_exit()
+    _be_first_at_exit()  # also before what was registered since
+
+
+def _be_first_at_exit() -> None:
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+
+
 def _at_exit() -> None:
     _wait_at_exit()
     if _signals.is_ending:
         threading.Event().wait()  # the exit code is the signal's, which is being seen to
     for kernel in list(_kernels):
         kernel.cleanup()
+    atexit.unregister(_at_exit)
+    exit_code.tell()
 
 
 # Around a fork no signal is heard: before the child has let go of the handlers, it would tell the parent's thread.

@@ -12,8 +12,9 @@ import pytest
 @pytest.fixture(autouse=True)
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import parslish
-    from parslish import stopping
+    from parslish import exit_code, stopping
 
+    monkeypatch.setattr(exit_code, "_lost", False)  # of a test's kernel, not of the tests' own process
     monkeypatch.setenv("PARSLISH_KEY_FILE", str(tmp_path / "key"))
     monkeypatch.chdir(tmp_path)
     yield

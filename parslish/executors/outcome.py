@@ -52,7 +52,7 @@ def unpack(job: object, status: int, form: int, body: Any, buffers: list[Any]) -
     """At the driver: the value or the exception of `job`, whose text begins the sentence that tells a mishap."""
     try:
         opened = parcel.unpack(form, body, buffers)
-    except Exception as exc:  # user code: constructors and __setstate__
+    except BaseException as exc:  # user code: constructors and __setstate__; SystemExit is its outcome too
         return None, SerializationError(f"{job}: its outcome cannot be opened: {why_unreadable(exc)}")
     if status == DONE:
         return opened, None

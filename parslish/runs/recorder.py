@@ -6,10 +6,9 @@ A crash loses at most the last `PERIOD_S` of events.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,6 @@ from parslish.secret import Keys
 from parslish.store.frame import Type
 from parslish.store.log import Log
 from parslish.store.reader import read_frames
-
-logger = logging.getLogger("parslish")
 
 PERIOD_S = 0.05
 GROUP = 512  # events a frame: packing one never holds the interpreter for a millisecond
@@ -35,10 +32,19 @@ class Recorder:
         folder: where the segments go.
         keys: what signs them.
         run_number: the run they tell of.
+        on_trouble, on_recovery: called when the disk refuses, and when it takes events again.
     """
 
-    def __init__(self, folder: Path, *, keys: Keys, run_number: int) -> None:
-        self._log = Log(folder, keys=keys, run_number=run_number, on_trouble=self._warn)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keys: Keys,
+        run_number: int,
+        on_trouble: Callable[[StoreError], None] | None = None,
+        on_recovery: Callable[[], None] | None = None,
+    ) -> None:
+        self._log = Log(folder, keys=keys, run_number=run_number, on_trouble=on_trouble, on_recovery=on_recovery)
         self._log.start()
         self._events: deque[Event] = deque()
         self._idle = True
@@ -79,9 +85,6 @@ class Recorder:
                 if group:
                     self._log.post(Type.EVENT, event.pack(group))
             self._log.write()
-
-    def _warn(self, trouble: StoreError) -> None:
-        logger.warning("the run's record is incomplete for now (tasks and results are not affected): %s", trouble)
 
 
 def read_events(run: Path, keys: Keys) -> Iterator[dict[str, Any]]:
