@@ -7,12 +7,11 @@ run one after the other here (`budget_held`), so that a side's time is its work 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -25,6 +24,7 @@ from benchmarks.budget_held import (
     held_kernel,
     held_processes,
     held_side_of_work,
+    side_of,
 )
 from benchmarks.budget_stations import OF_PROCESSES, STATIONS, Stopwatch
 from parslish import python_app
@@ -112,7 +112,7 @@ def stations(run: Run, n: int, watch: Stopwatch) -> Budget:
     gc.disable()
     try:
         with watch.watching(STATIONS | OF_PROCESSES):
-            run(n, watch.side, watch.on_side)
+            run(n, side_of(watch.on_side), watch.on_side)
     finally:
         gc.enable()
     return {at: watch.us(*at, n) for at in watch.ns}
@@ -129,16 +129,10 @@ def whole(run: Run, n: int, collects: bool) -> float:
         spent += 0.0 if began is None else now - began
         began = now if name else None
 
-    @contextlib.contextmanager
-    def side(name: str) -> Iterator[None]:
-        on_side(name)
-        yield
-        on_side("")
-
     gc.collect()
     gc.enable() if collects else gc.disable()
     try:
-        run(n, side, on_side)
+        run(n, side_of(on_side), on_side)
     finally:
         gc.enable()
     return spent / n * 1e6
@@ -196,10 +190,7 @@ def main(words: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PARSLISH_KEY_FILE"] = f"{folder}/key"
         watch = Stopwatch()
-        one = {
-            run.__name__.replace("_groups", ", in groups"): measured(run, given.n, given.rounds, watch)
-            for run in COLUMNS
-        }
+        one = {_heading(run): measured(run, given.n, given.rounds, watch) for run in COLUMNS}
         other = {"processes": measured(processes, given.n, given.rounds, watch)}
     print(", ".join(machine.describe().values()), f"{given.n:,} tasks", sep="; ")
     print("", table(one), "", table(other), sep="\n")

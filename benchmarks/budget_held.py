@@ -179,6 +179,20 @@ def held_processes(on_side: OnSide) -> Iterator[HeldProcesses]:
         yield executor
 
 
+def side_of(on_side: OnSide) -> Side:
+    """A `with` for the time of one side; `on_side` hears when it begins, and that it is nobody's when it ends."""
+
+    @contextlib.contextmanager
+    def side(name: str) -> Iterator[None]:
+        on_side(name)
+        try:
+            yield
+        finally:
+            on_side(NOBODY)
+
+    return side
+
+
 def held_side_of_work(side: Side, on_side: OnSide) -> tuple[Side, OnSide]:
     """For `held_processes`, whose dispatcher says itself whose turn it is: only in "work" does that count, and there
     the caller's thread only waits."""

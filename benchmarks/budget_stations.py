@@ -81,14 +81,6 @@ class Stopwatch:
         self._mark = time.perf_counter_ns()
 
     @contextmanager
-    def side(self, name: str) -> Iterator[None]:
-        self.on_side(name)
-        try:
-            yield
-        finally:
-            self.on_side("")
-
-    @contextmanager
     def watching(self, stations: dict[str, list[tuple[Any, str]]]) -> Iterator[None]:
         """While in the `with`, the functions of the stations are timed."""
         with ExitStack() as stack:

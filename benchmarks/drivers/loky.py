@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from loky import ProcessPoolExecutor
 
-from benchmarks.drivers import arrays, stdlib
+from benchmarks.drivers import arrays, futures, stdlib
 from benchmarks.measure import PROCESSES, Figures
 
 
 def w2(n: int) -> Figures:
     with ProcessPoolExecutor(PROCESSES) as pool:
-        return stdlib.independent(n, pool)
+        return futures.independent(n, stdlib.submit_to(pool))
 
 
 def w3(n: int) -> Figures:

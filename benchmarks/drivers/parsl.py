@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import parsl
@@ -14,21 +14,8 @@ from parsl.executors import HighThroughputExecutor, ThreadPoolExecutor
 from parsl.providers import LocalProvider
 from parsl.utils import get_all_checkpoints
 
-from benchmarks.measure import (
-    PREPARED,
-    PROCESSES,
-    THREADS,
-    WARM,
-    Figures,
-    disk_bytes,
-    expect,
-    memory_of,
-    peak_rss,
-    per_link,
-    rate,
-    results_of,
-    timed,
-)
+from benchmarks.drivers import futures
+from benchmarks.measure import PREPARED, PROCESSES, THREADS, Figures, disk_bytes, peak_rss, results_of
 
 
 @python_app(cache=True)
@@ -82,8 +69,7 @@ def w4_quiet(n: int) -> Figures:
 
 def _independent(n: int, **options: Any) -> Figures:
     with load(**options):
-        results_of(cached, range(-WARM, 0))
-        return rate(n, lambda: results_of(cached, range(n)))
+        return futures.independent(n, cached)
 
 
 def w3_threads(n: int) -> Figures:
@@ -96,15 +82,7 @@ def w3_htex(n: int) -> Figures:
 
 def _linked(kind: str, n: int, **options: Any) -> Figures:
     with load(**options):
-        results_of(plain, range(-WARM, 0))
-        return per_link(kind, n, lambda: _chain(n, plain_next))
-
-
-def _chain(n: int, app: Callable[[Any], Any]) -> None:
-    link: Any = 0
-    for _ in range(n):
-        link = app(link)
-    assert link.result() == n
+        return futures.linked(kind, n, plain, plain_next)
 
 
 def w5_prepare(n: int) -> None:
@@ -113,22 +91,12 @@ def w5_prepare(n: int) -> None:
 
 
 def w5(n: int) -> Figures:
-    kernels: list[Any] = []
     files = get_all_checkpoints(str(PREPARED / "runinfo"))
-    open_s = timed(lambda: kernels.append(load(memoizer=task_exit(files))))
-    with kernels[0]:
-        replay_s = timed(lambda: results_of(cached, range(n)))
-        expect(kernels[0].task_state_counts[States.exec_done], n)
+    figures = futures.reopened(n, lambda: load(memoizer=task_exit(files)), cached, States.exec_done)
     disk = sum(disk_bytes(folder) for folder in PREPARED.glob("runinfo/*/checkpoint")) / n
-    return {"open": open_s, "replay": n / replay_s, "disk": disk, "peak": peak_rss() / 1e6}
+    return figures | {"disk": disk, "peak": peak_rss() / 1e6}
 
 
 def w6(n: int) -> Figures:
-    def kept(numbers: range) -> list[Any]:
-        futures = [plain(i) for i in numbers]
-        for future in futures:
-            future.result()
-        return futures
-
     with load():
-        return memory_of(n, kept)
+        return futures.kept(n, plain)

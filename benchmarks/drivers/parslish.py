@@ -11,21 +11,8 @@ from statistics import median
 from typing import Any
 
 import parslish
-from benchmarks.measure import (
-    PREPARED,
-    PROCESSES,
-    WARM,
-    Figures,
-    disk_bytes,
-    expect,
-    memory_of,
-    peak_rss,
-    per_link,
-    rate,
-    results_of,
-    settled_rss,
-    timed,
-)
+from benchmarks.drivers import futures
+from benchmarks.measure import PREPARED, PROCESSES, Figures, disk_bytes, peak_rss, results_of, settled_rss, timed
 from parslish import Config, DataFlowKernel, ProcessPoolExecutor, States, python_app
 
 WINDOW = 1000  # futures held at a time
@@ -79,8 +66,7 @@ def w4(n: int) -> Figures:
 
 def _independent(n: int, **options: Any) -> Figures:
     with load(**options):
-        results_of(cached, range(-WARM, 0))
-        return rate(n, lambda: results_of(cached, range(n)))
+        return futures.independent(n, cached)
 
 
 def w3_threads(n: int) -> Figures:
@@ -101,15 +87,7 @@ def w3_processes_cached(n: int) -> Figures:
 
 def _linked(kind: str, n: int, app: Callable[[Any], Any], **options: Any) -> Figures:
     with load(**options):
-        results_of(app, range(-WARM, 0))
-        return per_link(kind, n, lambda: _chain(n, app))
-
-
-def _chain(n: int, app: Callable[[Any], Any]) -> None:
-    link: Any = 0
-    for _ in range(n):
-        link = app(link)
-    assert link.result() == n
+        return futures.linked(kind, n, app, app)
 
 
 # -------------------------------------------------------------------------------------------- W5: resuming
@@ -143,12 +121,7 @@ def w5_memory(n: int) -> Figures:
 
 
 def _open(n: int) -> Figures:
-    kernels: list[DataFlowKernel] = []
-    open_s = timed(lambda: kernels.append(load(checkpoint_mode="task_exit")))
-    with kernels[0]:
-        replay_s = timed(lambda: results_of(cached, range(n)))
-        expect(kernels[0].task_state_counts[States.exec_done], n)
-    return {"open": open_s, "replay": n / replay_s}
+    return futures.reopened(n, lambda: load(checkpoint_mode="task_exit"), cached, States.exec_done)
 
 
 def _own_copy() -> Path:
@@ -179,14 +152,8 @@ def w6_cached(n: int) -> Figures:
 
 
 def _kept(n: int, app: Callable[[int], Any]) -> Figures:
-    def kept(numbers: range) -> list[Any]:
-        futures = [app(i) for i in numbers]
-        for future in futures:
-            future.result()
-        return futures
-
     with load():
-        return memory_of(n, kept)
+        return futures.kept(n, app)
 
 
 def w6_window(n: int) -> Figures:
@@ -213,7 +180,7 @@ def _through_window(numbers: Any) -> None:
 
 
 def w9_chain(n: int) -> Figures:
-    return _grown(n, lambda m: _chain(m, cached_next))
+    return _grown(n, lambda m: futures.chain(m, cached_next))
 
 
 def w9_fan_in(n: int) -> Figures:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from statistics import median
-from typing import Any
 
-from benchmarks.measure import PROCESSES, THREADS, WARM, Figures, memory_of, per_link, rate, results_of, timed
+from benchmarks.drivers import futures
+from benchmarks.measure import PROCESSES, THREADS, WARM, Figures, per_link, results_of, timed
 
 
 def f(i: int) -> int:
@@ -15,12 +15,12 @@ def f(i: int) -> int:
 
 def w1(n: int) -> Figures:
     with ThreadPoolExecutor(THREADS) as pool:
-        return independent(n, pool)
+        return futures.independent(n, submit_to(pool))
 
 
 def w2(n: int) -> Figures:
     with ProcessPoolExecutor(PROCESSES) as pool:
-        return independent(n, pool)
+        return futures.independent(n, submit_to(pool))
 
 
 def w3_threads(n: int) -> Figures:
@@ -35,7 +35,7 @@ def w3_processes(n: int) -> Figures:
 
 def w6(n: int) -> Figures:
     with ThreadPoolExecutor(THREADS) as pool:
-        return memory_of(n, lambda numbers: _done(pool, numbers))
+        return futures.kept(n, submit_to(pool))
 
 
 def w9_independent(n: int) -> Figures:
@@ -45,25 +45,16 @@ def w9_independent(n: int) -> Figures:
     return {"growth": large / median(base), "task": large * 1e6}
 
 
-def independent(n: int, pool: Executor) -> Figures:
-    """W1 and W2 of any pool."""
-    results_of(lambda i: pool.submit(f, i), range(-WARM, 0))
-    return rate(n, lambda: results_of(lambda i: pool.submit(f, i), range(n)))
+def submit_to(pool: Executor) -> futures.Submit:
+    return lambda i: pool.submit(f, i)
 
 
 def round_trips(kind: str, n: int, pool: Executor) -> Figures:
     """Submit and wait: a pool has no tasks that take futures."""
-    results_of(lambda i: pool.submit(f, i), range(-WARM, 0))
+    results_of(submit_to(pool), range(-WARM, 0))
     return per_link(kind, n, lambda: [pool.submit(f, i).result() for i in range(n)])
-
-
-def _done(pool: Executor, numbers: range) -> list[Future[Any]]:
-    futures = [pool.submit(f, i) for i in numbers]
-    for future in futures:
-        future.result()
-    return futures
 
 
 def _per_task(n: int) -> float:
     with ThreadPoolExecutor(THREADS) as pool:
-        return timed(lambda: results_of(lambda i: pool.submit(f, i), range(n))) / n
+        return timed(lambda: results_of(submit_to(pool), range(n))) / n

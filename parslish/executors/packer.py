@@ -22,7 +22,8 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from parslish.errors import WorkerLost
+from parslish.codec import why_unreadable
+from parslish.errors import SerializationError, WorkerLost
 from parslish.executors import batch, outcome
 from parslish.executors.base import HOST, Reply
 from parslish.executors.packs import Answer, run_alone, run_pack
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import distributed
 
 FREE, HOLDING, SUSPECT = range(3)  #: what goes at once · counts among what holds others back · goes one by one
+
+_FAILED = frozenset({"error", "cancelled"})  #: Dask's words for futures without a result
 
 SLOTS_KNOWN_S = 1.0  #: how long the number of slots of a cluster is taken for granted
 
@@ -162,21 +165,33 @@ class Packer:
         """Dask has an answer, or none will come."""
         self._sent.pop(number, None)
         self._release(kind)
-        if remote.status == "finished":
-            try:
-                result = remote.result()
-            except Exception as exc:  # user code: a value that cannot be opened here
-                self._fail(jobs, exc)
+        if remote.status in _FAILED:
+            self._take_failure(jobs, remote)
+        else:
+            self._fetch(jobs, remote)
+        self._feed()
+
+    def _fetch(self, jobs: dict[int, Try], remote: Any) -> None:
+        try:
+            result = remote.result()  # made again, should the worker that holds it have died
+        except Exception as exc:  # user code: how a value is pickled there and opened here
+            if remote.status in _FAILED:  # no: it had to be made again
+                self._take_failure(jobs, remote)
             else:
-                self._take_answers(jobs, result)
-        elif remote.cancelled():
+                self._tell_unopened(jobs, exc)
+            return
+        self._take_answers(jobs, result)
+        with self._lock:  # what was given back, if the event that says so comes later than the answer, or never
+            self._queue.extendleft(reversed(list(_pop_all(jobs))))
+
+    def _take_failure(self, jobs: dict[int, Try], remote: Any) -> None:
+        if remote.cancelled():
             self._fail(jobs, CancelledError())
         elif len(jobs) > 1:  # a worker is lost, and one of them has killed it; or one cannot be opened there
             with self._lock:
                 self._suspects.extend(_pop_all(jobs))
         else:
             self._fail(jobs, remote.exception())
-        self._feed()
 
     def _take_answers(self, jobs: dict[int, Try], result: Any) -> None:
         if isinstance(result, tuple):  # of one that went alone
@@ -207,6 +222,13 @@ class Packer:
                 lost = WorkerLost(str(attempt))
                 lost.__cause__ = exc
             attempt.sink.deliver(Reply(attempt, exception=lost))
+
+    def _tell_unopened(self, jobs: dict[int, Try], exc: Exception) -> None:
+        reason = why_unreadable(exc).partition("\n")[0]  # Dask's may have a traceback in it
+        for attempt in _pop_all(jobs):
+            error = SerializationError(f"{attempt}: its result cannot be sent back or opened: {reason}")
+            error.__cause__ = exc
+            attempt.sink.deliver(Reply(attempt, exception=error))
 
     def _hear(self, event: tuple[Any, Any]) -> None:
         with contextlib.suppress(RuntimeError):  # closed meanwhile

@@ -30,6 +30,7 @@ class Counters:
         """What follows on this thread belongs to this side, "" being none."""
         self._here.side = side
 
+    # As `budget_held.side_of`, whose own calls would be counted: those of this file are not.
     @contextmanager
     def side(self, name: str) -> Iterator[None]:
         """The side of what happens inside the `with`."""

@@ -10,9 +10,15 @@ from parslish import Executor
 
 
 class InlineExecutor(Executor):
-    """Runs a task where it is submitted, as a user's own executor may."""
+    """Runs a task where it is submitted, as a user's own executor may; knows how often it was started and stopped."""
 
-    label = "inline"
+    def __init__(self, label: str = "inline") -> None:
+        self.label = label
+        self.starts = 0
+        self.stops = 0
+
+    def start(self) -> None:
+        self.starts += 1
 
     def submit(
         self, func: Any, resource_specification: Mapping[str, Any] | None, *args: Any, **kwargs: Any
@@ -23,3 +29,6 @@ class InlineExecutor(Executor):
         except Exception as exc:
             future.set_exception(exc)
         return future
+
+    def shutdown(self, block: bool = True) -> None:
+        self.stops += 1

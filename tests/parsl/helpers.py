@@ -1,4 +1,4 @@
-"""What these tests share: an executor that runs at once, a gate for tasks, and scripts in processes of their own."""
+"""What these tests share: apps, a counter and a gate for tasks, and scripts in processes of their own."""
 
 from __future__ import annotations
 
@@ -7,41 +7,29 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import parslish
-from parslish import Executor
+from parslish import python_app
 
 ROOT = Path(parslish.__file__).parents[1]
 PATIENCE_S = 60.0
 
 
-class InlineExecutor(Executor):
-    """A user's own executor, as small as they get: `submit` runs the function before it returns."""
+@python_app
+def double(x: int) -> int:
+    return x * 2
 
-    def __init__(self, label: str = "inline") -> None:
-        self.label = label
-        self.starts = 0
-        self.stops = 0
 
-    def start(self) -> None:
-        self.starts += 1
+@python_app
+def give(value: Any = None) -> Any:
+    return value
 
-    def submit(
-        self, func: Any, resource_specification: Mapping[str, Any] | None, *args: Any, **kwargs: Any
-    ) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(func(*args, **kwargs))
-        except BaseException as exc:
-            future.set_exception(exc)
-        return future
 
-    def shutdown(self, block: bool = True) -> None:
-        self.stops += 1
+@python_app
+def fail(x: Any = None) -> None:
+    raise ValueError(f"{x} is refused")
 
 
 class Counted:

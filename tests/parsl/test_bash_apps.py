@@ -24,11 +24,7 @@ from parslish import (
 )
 from tests.parsl.helpers import PATIENCE_S, Counted
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load() as kernel:
-        yield kernel
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 def test_the_result_is_the_exit_code_0() -> None:

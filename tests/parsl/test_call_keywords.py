@@ -9,13 +9,10 @@ import pytest
 
 import parslish
 from parslish import AUTO_LOGNAME, Config, File, bash_app, python_app
-from tests.parsl.helpers import PATIENCE_S, Counted, InlineExecutor
+from tests.faults.executor import InlineExecutor
+from tests.parsl.helpers import PATIENCE_S, Counted
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load() as kernel:
-        yield kernel
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 # -- call keywords

@@ -16,13 +16,7 @@ from parslish import (
     join_app,
     python_app,
 )
-from tests.parsl.helpers import PATIENCE_S, Gate
-
-
-@python_app
-def double(x: int) -> int:
-    return x * 2
-
+from tests.parsl.helpers import PATIENCE_S, Gate, double
 
 # -- 10: exit_mode
 

@@ -14,10 +14,7 @@ DECORATORS = [python_app, bash_app, join_app]
 OPTIONS = {"data_flow_kernel": None, "cache": True, "executors": "all", "ignore_for_cache": []}
 
 
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load() as kernel:
-        yield kernel
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 @pytest.mark.parametrize("decorator", DECORATORS)

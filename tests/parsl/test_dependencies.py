@@ -17,31 +17,12 @@ from parslish import (
     Config,
     DependencyError,
     States,
-    ThreadPoolExecutor,
     python_app,
 )
-from tests.parsl.helpers import PATIENCE_S, Gate, InlineExecutor
+from tests.faults.executor import InlineExecutor
+from tests.parsl.helpers import PATIENCE_S, Gate, double, fail, give
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load(Config(executors=[ThreadPoolExecutor(max_threads=4)])) as kernel:
-        yield kernel
-
-
-@python_app
-def double(x: int) -> int:
-    return x * 2
-
-
-@python_app
-def give(value: Any = None) -> Any:
-    return value
-
-
-@python_app
-def fail(*args: Any) -> None:
-    raise ValueError("the root")
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 # -- 1: completion does not recurse
@@ -155,7 +136,7 @@ def test_9_plain_futures_are_dependencies_too() -> None:
 
 
 def test_9_a_failed_dependency_is_a_dependency_error_with_the_chain(loaded: Any) -> None:
-    failed = fail()
+    failed = fail("the root")
     first = give(failed)
     second = give([first])
     error = second.exception(PATIENCE_S)

@@ -21,7 +21,8 @@ from parslish import (
     ThreadPoolExecutor,
     python_app,
 )
-from tests.parsl.helpers import PATIENCE_S, Counted, InlineExecutor
+from tests.faults.executor import InlineExecutor
+from tests.parsl.helpers import PATIENCE_S, Counted
 
 # -- threads
 

@@ -23,11 +23,7 @@ from parslish import (
 )
 from tests.parsl.helpers import PATIENCE_S
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load() as kernel:
-        yield kernel
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 @python_app

@@ -10,29 +10,10 @@ from typing import Any
 import pytest
 
 import parslish
-from parslish import AppFuture, Config, States, ThreadPoolExecutor, python_app
-from tests.parsl.helpers import PATIENCE_S, Gate
+from parslish import AppFuture, Config, States, python_app
+from tests.parsl.helpers import PATIENCE_S, Gate, double, fail, give
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load(Config(executors=[ThreadPoolExecutor(max_threads=4)])) as kernel:
-        yield kernel
-
-
-@python_app
-def double(x: int) -> int:
-    return x * 2
-
-
-@python_app
-def fail(x: Any = None) -> None:
-    raise ValueError(f"{x} is refused")
-
-
-@python_app
-def give(value: Any) -> Any:
-    return value
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 # -- a task's future

@@ -18,28 +18,9 @@ from parslish import (
     join_app,
     python_app,
 )
-from tests.parsl.helpers import PATIENCE_S, Counted, Gate
+from tests.parsl.helpers import PATIENCE_S, Counted, Gate, double, fail, give
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load(Config(executors=[ThreadPoolExecutor(max_threads=4)])) as kernel:
-        yield kernel
-
-
-@python_app
-def double(x: int) -> int:
-    return x * 2
-
-
-@python_app
-def give(value: Any = None) -> Any:
-    return value
-
-
-@python_app
-def fail(*args: Any) -> None:
-    raise ValueError("the root")
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 # -- 13: joins

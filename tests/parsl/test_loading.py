@@ -19,13 +19,8 @@ from parslish import (
     ThreadPoolExecutor,
     python_app,
 )
-from tests.parsl.helpers import Counted, InlineExecutor
-
-
-@python_app
-def double(x: int) -> int:
-    return x * 2
-
+from tests.faults.executor import InlineExecutor
+from tests.parsl.helpers import Counted, double
 
 # -- load, clear, dfk
 

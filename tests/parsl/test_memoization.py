@@ -19,11 +19,7 @@ from parslish import (
 )
 from tests.parsl.helpers import PATIENCE_S, Counted, Gate
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load() as kernel:
-        yield kernel
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 # -- 7: an argument without identity

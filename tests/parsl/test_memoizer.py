@@ -18,11 +18,7 @@ from parslish import (
 )
 from tests.parsl.helpers import PATIENCE_S, Counted
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load() as kernel:
-        yield kernel
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 # -- id_for_memo

@@ -11,31 +11,11 @@ from parslish import (
     Config,
     DependencyError,
     States,
-    ThreadPoolExecutor,
     python_app,
 )
-from tests.parsl.helpers import PATIENCE_S, Counted
+from tests.parsl.helpers import PATIENCE_S, Counted, double, fail, give
 
-
-@pytest.fixture(autouse=True)
-def loaded() -> Any:
-    with parslish.load(Config(executors=[ThreadPoolExecutor(max_threads=4)])) as kernel:
-        yield kernel
-
-
-@python_app
-def double(x: int) -> int:
-    return x * 2
-
-
-@python_app
-def give(value: Any = None) -> Any:
-    return value
-
-
-@python_app
-def fail(*args: Any) -> None:
-    raise ValueError("the root")
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 # -- 11: retries
@@ -119,8 +99,8 @@ def test_11_a_failed_dependency_is_not_retried() -> None:
 def test_without_lazy_errors_the_first_failure_is_raised_at_the_next_call() -> None:
     parslish.dfk().cleanup()
     with parslish.load({"globals": {"lazyErrors": False}}):
-        assert isinstance(fail().exception(PATIENCE_S), ValueError)
-        with pytest.raises(ValueError, match="the root"):
+        assert isinstance(fail("the first").exception(PATIENCE_S), ValueError)
+        with pytest.raises(ValueError, match="the first"):
             double(1)
 
 
