@@ -40,6 +40,10 @@ PEERS = {
     "redun": Peer("redun", "redun, local executor"),
     "diskcache": Peer("diskcache", "diskcache.Cache.memoize: plain memoized function"),
     "numpy": Peer("numpy", "numpy.save and fsync", smoke=True),
+    "sqlite": Peer("stdlib", "sqlite3, write-ahead log, one transaction a result", smoke=True),
+    "lmdb": Peer("lmdb", "LMDB, one transaction a result"),
+    "pickle": Peer("stdlib", "a stream of pickles, flushed after each", smoke=True),
+    "files": Peer("stdlib", "a file for each result", smoke=True),
 }
 
 #: What is installed in each environment. "." brings what parslish needs; the package itself is taken from the working
@@ -55,6 +59,7 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "redun": ("redun==0.44.1",),
     "diskcache": ("diskcache==5.6.3",),
     "numpy": NUMPY,
+    "lmdb": ("lmdb==3.0.0",),
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One of W1 to W9.
+    """One of W1 to W10.
 
     Args:
         title: what is done.
@@ -87,6 +87,7 @@ WORKLOADS = {
     "W7": Workload("Large arrays", 1000, 1),
     "W8": Workload("Starting", 7, 1),
     "W9": Workload("Size: time per task at N over that at 1,000", 100_000, 300),
+    "W10": Workload("The store alone: results of 1 KiB by key", 100_000, 200),
 }
 
 RAW_W4 = "threads without results on disk"
@@ -111,6 +112,11 @@ FIGURES = {
     ("W8", "first"): Figure("first result", "ms", False, heading="From the start of Python to a result"),
     ("W9", "growth"): Figure("time per task over that at 1,000", "×", False, "threads independent"),
     ("W9", "task"): Figure("time per task at N", "µs", False, "threads independent"),
+    ("W10", "append"): Figure("appended, and on the disk in the end", "results/s", True, "sqlite"),
+    ("W10", "opened"): Figure("opening", "s", False),
+    ("W10", "found"): Figure("found", "results/s", True),
+    ("W10", "size"): Figure("disk, a result", "B", False),
+    ("W10", "held"): Figure("memory that opening takes, a result", "B", False),
 }
 
 IMPORTS = {
@@ -201,4 +207,28 @@ ROWS = [
     Row("W9", "parslish", "parslish.w9_fan_in", "fan-in"),
     Row("W9", "parslish", "parslish.w9_independent", "independent", 1_000_000),
     Row("W9", "threads", "stdlib.w9_independent", "independent", 1_000_000),
+    Row("W10", "parslish", "parslish_store.append", "batch", arguments=("batch",)),
+    Row("W10", "parslish", "parslish_store.append", "manual", arguments=("manual",)),
+    Row("W10", "sqlite", "stores.sqlite"),
+    Row("W10", "lmdb", "lmdb.append"),
+    Row("W10", "pickle", "stores.stream"),
+    Row("W10", "files", "stores.files"),
+    Row("W10", "parslish", "parslish_store.synced", "each synced", 2_000),
+    Row("W10", "sqlite", "stores.sqlite_synced", "each synced", 2_000),
+    Row("W10", "lmdb", "lmdb.synced", "each synced", 2_000),
+    Row("W10", "pickle", "stores.stream_synced", "each synced", 2_000),
+    Row("W10", "files", "stores.files_synced", "each synced", 2_000),
+    *[
+        Row("W10", peer, f"{module}.{call}", f"{variant}, {title}".strip(", "), n, prepare=f"{module}.{prepare}")
+        for n, title in ((10_000, "10⁴"), (100_000, "10⁵"), (1_000_000, "10⁶"))
+        for peer, module, call, prepare, variant in (
+            ("parslish", "parslish_store", "find", "prepare", ""),
+            ("parslish", "parslish_store", "find_torn", "prepare", "after SIGKILL"),
+            ("sqlite", "stores", "sqlite_find", "sqlite_prepare", ""),
+            ("lmdb", "lmdb", "find", "prepare", ""),
+            ("pickle", "stores", "stream_find", "stream_prepare", ""),
+            ("files", "stores", "files_find", "files_prepare", ""),
+        )
+        if n <= 100_000 or peer != "files"  # 10⁶ inodes are no measurement but an accident
+    ],
 ]

@@ -80,12 +80,16 @@ TARGETS = [
     Target("W7", "digest", "parslish 1 GB", 4),
     Target("W7", "trip", "parslish 100 MB", 1.2, "loky 100 MB"),
     Target("W7", "write", "parslish 100 MB, task_exit", 0.6, "numpy 100 MB"),
+    Target("W7", "write", "parslish 1 GB, task_exit", 0.6, "numpy 1 GB"),
     Target("W8", "import", "parslish", 100),
     Target("W8", "first", "parslish threads", 150),
     Target("W8", "first", "parslish processes", 250),
     Target("W9", "growth", "parslish chain", 1.3),
     Target("W9", "growth", "parslish fan-in", 1.3),
     Target("W9", "growth", "parslish independent", 1.3),
+    Target("W10", "opened", "parslish 10⁶", 0.5),
+    Target("W10", "opened", "parslish after SIGKILL, 10⁶", 3),
+    Target("W10", "held", "parslish 10⁶", 150),
 ]
 
 

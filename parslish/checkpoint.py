@@ -32,7 +32,7 @@ from parslish.secret import Keys
 from parslish.store.blobs import Blobs
 from parslish.store.frame import Type
 from parslish.store.log import Log
-from parslish.store.parts import Encoded
+from parslish.store.values import Encoded
 
 logger = logging.getLogger("parslish")
 

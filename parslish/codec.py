@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from parslish.errors import SerializationError
-from parslish.store.parts import BLOB, LARGE_BYTES, Encoded, Piece
+from parslish.store.values import BLOB, LARGE_BYTES, Encoded, Piece
 
 if TYPE_CHECKING:
     from pathlib import Path

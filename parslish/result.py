@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from parslish.store.parts import LARGE_BYTES, Encoded
+from parslish.store.values import LARGE_BYTES, Encoded
 
 RESULT_VERSION = 1
 VALUE, EXCEPTION = 0, 1

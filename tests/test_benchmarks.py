@@ -78,7 +78,7 @@ def test_a_driver_that_fails_is_reported_with_its_last_line(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("W10", "'W10' is neither a workload (W1, W2, W3, W4, W5, W6, W7, W8, W9) nor a peer"),
+        ("W11", "'W11' is neither a workload (W1, W2, W3, W4, W5, W6, W7, W8, W9, W10) nor a peer"),
         ("lokey", "did you mean loky?"),
         ("memory", "did you mean joblib.Memory?"),
     ],

@@ -16,7 +16,7 @@ import pytest
 import parslish
 from parslish import Config, ProcessPoolExecutor, python_app
 from parslish.store.blobs import SUFFIX, Blobs
-from parslish.store.parts import LARGE_BYTES
+from parslish.store.values import LARGE_BYTES
 
 SIZE = LARGE_BYTES // 4  # float64: twice the size from which on a value is large
 MODES = ["task_exit", "periodic", "dfk_exit", "manual"]

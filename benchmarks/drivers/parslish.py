@@ -106,7 +106,7 @@ def w5(n: int) -> Figures:
 
 def w5_torn(n: int) -> Figures:
     """As a SIGKILL of the run before would have left it: without the index that the end of a run writes."""
-    _cut_index(_own_copy())
+    cut_index(_own_copy())
     return _open(n)
 
 
@@ -130,7 +130,7 @@ def _own_copy() -> Path:
     return Path("runinfo/000/checkpoint")
 
 
-def _cut_index(checkpoint: Path) -> None:
+def cut_index(checkpoint: Path) -> None:
     (segment,) = checkpoint.glob("*.seg")
     with segment.open("r+b") as file:
         file.seek(-CLOSE_BODY, 2)

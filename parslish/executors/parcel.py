@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from parslish.codec import kind
 from parslish.errors import SerializationError
-from parslish.store.parts import LARGE_BYTES
+from parslish.store.values import LARGE_BYTES
 
 PLAIN, CLOUD, DILL, DIRECT = range(4)
 

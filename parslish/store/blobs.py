@@ -21,7 +21,7 @@ from parslish.errors import StoreCorrupt
 from parslish.identity.atoms import hasher
 from parslish.store import folder
 from parslish.store.disk import OS_DISK, Disk
-from parslish.store.parts import BLOB, Encoded, Piece
+from parslish.store.values import BLOB, Encoded, Piece
 from parslish.store.source import Source
 
 SUFFIX: Final = ".blob"

@@ -1,37 +1,34 @@
-"""Owns writing to a store for many threads: what waits, who is told, and going on when the disk refuses.
+"""Owns writing to a store for many threads: what is posted, who writes it, and who is told.
 
-    append = post → posted ─ write → writer → unsynced ─ fsync → durable
+    append = post → posted ─ write → spool → durable
                        (one thread at a time, for all: a group)
 
 Threads post entries; the first to come writes them, and all that others post meanwhile, in groups: a write gives up
 the interpreter lock, and may wait for it thousands of times as long as the write takes. Nobody waits for the one who
 writes, unless too much is waiting: what is to follow is said with `when_written`.
 
-Where the disk refuses, the log is in trouble: frames gather in the writer's backlog, nobody waits for them, and the
-disk is tried again from time to time. Syncing and trying again happen in `_flush`, on the thread of `sync.Syncer` or
-on that of whoever calls `sync` or `close`.
+What becomes of a group is the `spool`'s business, also where the disk refuses: then the log is in trouble, and nobody
+waits. The spool is flushed on the thread of `sync.Syncer` or on that of whoever calls `sync` or `close`.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
-import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from parslish.errors import InternalError, StoreError, StoreFull, UsageError, near
+from parslish.errors import InternalError, StoreError, UsageError, near
 from parslish.secret import Keys
 from parslish.store import bodies, folder, frame
 from parslish.store.disk import OS_DISK, Disk
 from parslish.store.frame import Type
-from parslish.store.parts import Body
 from parslish.store.pending import Entry
+from parslish.store.spool import Call, Spool, store_error
 from parslish.store.sync import MODES, Syncer
 from parslish.store.writer import Writer
 
@@ -39,7 +36,7 @@ BACKLOG_BYTES: Final = 256 << 20
 RETRY_S: Final = 30.0
 GROUP_BYTES: Final = 1 << 20  #: what is written at once, with no single frame larger
 GROUP: Final = 1024  #: and how many frames; who finds so many waiting does not go on before they are written
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_BY_SIGNAL: Final = (KeyboardInterrupt, SystemExit)  # what handlers raise, as a rule
 
 
 class Log:
@@ -71,7 +68,7 @@ class Log:
         sync: str = "batch",
         disk: Disk = OS_DISK,
         on_trouble: Callable[[StoreError], None] | None = None,
-        on_recovery: Callable[[], None] | None = None,
+        on_recovery: Call | None = None,
         retry_s: float = RETRY_S,
         backlog_bytes: int = BACKLOG_BYTES,
         shared: bool = False,
@@ -79,10 +76,16 @@ class Log:
         if sync not in MODES:
             raise UsageError(f"sync is one of {', '.join(MODES)}, not {sync!r}{near(sync, MODES)}")
         self.folder = Path(path)
-        self._mode = MODES[sync]
-        self._on_trouble, self._on_recovery = on_trouble, on_recovery
-        self._retry_s, self._backlog_limit_bytes = retry_s, backlog_bytes
         self._new_writer = partial(Writer, disk, self.folder, keys, run_number)
+        self._new_spool = partial(
+            Spool,
+            path=self.folder,
+            mode=MODES[sync],
+            on_trouble=on_trouble,
+            on_recovery=on_recovery,
+            retry_s=retry_s,
+            backlog_bytes=backlog_bytes,
+        )
         self._closed = False
         self._based_on: set[str] = {os.path.abspath(self.folder)}
         self._bases_told: set[str | os.PathLike[str]] = set()
@@ -95,27 +98,34 @@ class Log:
             folder.make(disk, self.folder)
             refused = folder.refusal(disk.stat(self.folder), shared)
         except OSError as exc:
-            raise _store_error(exc, self.folder) from exc
+            raise store_error(exc, self.folder) from exc
         if refused:
             raise StoreError(f"the folder {str(self.folder)!r} {refused}")
 
     def _begin(self) -> None:
-        self.trouble: StoreError | None = None
-        self.appended = 0
-        self.dropped = 0
-        self._finished = False
-        # One flush at a time, for as long as it takes; taken before the two below, never inside them.
-        self._flushing = threading.Lock()
-        # Held by the one thread that writes what is posted; taken before _lock.
-        self._writing = threading.RLock()
-        # Guards the writer and the trouble. It is held while frames are written; never while one waits for an
-        # fsync.
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards _closed and _based_on
+        self._writing = threading.RLock()  # held by the one thread that writes what is posted
         self._posted: deque[Entry] = deque()  # taken off by the holder of _writing
-        self._calls: deque[Callable[[], None]] = deque()  # to be made while no lock is held; whoever comes takes one
+        self._calls: deque[Call] = deque()  # to be made while no lock is held; whoever comes takes one
+        self._cut_short = False  # by a signal: the next flush writes what is posted
         self._writer = self._new_writer()
-        self._retry_at = 0.0
+        self._spool = self._new_spool(self._writer, self._calls.append)
         self._syncer = Syncer(partial(self._flush, now=False))
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why the disk refuses, or None."""
+        return self._spool.trouble
+
+    @property
+    def appended(self) -> int:
+        """How many frames have been written or held."""
+        return self._spool.appended
+
+    @property
+    def dropped(self) -> int:
+        """How many of these the disk has not taken to the end."""
+        return self._spool.dropped
 
     def start(self) -> None:
         """Be ready to sync from now on: for one who may append when the interpreter is ending."""
@@ -124,10 +134,10 @@ class Log:
     def append(
         self,
         type: int,
-        body: Body,
+        body: bytes,
         key: bytes = b"",
         *,
-        when_synced: Callable[[], None] | None = None,
+        when_synced: Call | None = None,
     ) -> None:
         """Append one frame: `post` it, and `write`. With one thread, the frame is with the operating system on
         return, unless the log is in trouble."""
@@ -137,11 +147,11 @@ class Log:
     def post(
         self,
         type: int,
-        body: Body,
+        body: bytes,
         key: bytes = b"",
         *,
-        when_written: Callable[[], None] | None = None,
-        when_synced: Callable[[], None] | None = None,
+        when_written: Call | None = None,
+        when_synced: Call | None = None,
     ) -> None:
         """Put one frame in line for the next `write`. Never raises for what the disk does (P3).
 
@@ -163,34 +173,38 @@ class Log:
 
     def write(self) -> None:
         """Write what is posted, in groups; where another thread is at it, it writes ours too."""
-        # Looked at again after the release: what was posted just before it found the lock taken.
-        while self._posted:
-            try:
-                if not self._writing.acquire(blocking=len(self._posted) > GROUP):
-                    break
-                delay_s = self._write_group()
-            finally:
-                # Inside, and tried whether it is ours or not, because Ctrl-C may come right after it was taken.
-                try:  # noqa: SIM105 - a context manager is four calls more, for each lone record
-                    self._writing.release()
-                except RuntimeError:
-                    pass
-            self._follow(delay_s)
+        try:
+            # Looked at again after the release: what was posted just before it found the lock taken.
+            while self._posted:
+                try:
+                    if not self._writing.acquire(blocking=len(self._posted) > GROUP):
+                        break
+                    delay_s = self._write_group()
+                finally:
+                    # Inside, and tried whether it is ours or not, because Ctrl-C may come right after it was taken.
+                    try:  # noqa: SIM105 - a context manager is four calls more, for each lone record
+                        self._writing.release()
+                    except RuntimeError:
+                        pass
+                self._follow(delay_s)
+                self._call_back()
             self._call_back()
-        self._call_back()
+        except _BY_SIGNAL:
+            self._leave()
+            raise
 
     def _write_group(self) -> float | None:
         """Write a group of what is posted; returns within how many seconds a flush is wanted."""
         group = self._next_group()
-        with self._lock:
-            delay_s = self._take(group)
+        delay_s = self._spool.take(group)
         for entry in group:
-            # Only now, so that an interrupt loses none. (Not there any more: withdrawn.)
+            call = entry.when_written
+            if call is not None:
+                entry.when_written = None  # the entry may be held for long; what follows from it must not be
+                self._calls.append(call)
+            # Last, so that an interrupt, which shows after a call, loses none. (Not there any more: withdrawn.)
             if self._posted and self._posted[0] is entry:
                 self._posted.popleft()
-            if entry.when_written is not None:
-                self._calls.append(entry.when_written)
-                entry.when_written = None  # the entry may be held for long; what follows from it must not be
         return delay_s
 
     def _next_group(self) -> list[Entry]:
@@ -244,135 +258,30 @@ class Log:
             self._closed = True
         self._syncer.close()
         self._flush(now=True)
-        with self._flushing, self._lock:
-            self._finished = True
-            self._writer.finish()
-            self.dropped += len(self._writer.backlog)
-            self._writer.backlog.clear()
+        self._spool.finish()
         return self.trouble is None
 
-    # ---------------------------------------------------------------- with _lock held
-
-    def _take(self, entries: Sequence[Entry]) -> float | None:
-        """Write entries, or queue them; returns within how many seconds a flush is wanted."""
-        writer = self._writer
-        self.appended += len(entries)
-        if self._finished:
-            self.dropped += len(entries)
-            self._release(entries)
-            return None
-        if entries and self.trouble is None and not writer.backlog:
-            first = not writer.unsynced
-            try:
-                writer.write(entries)
-            except OSError as exc:
-                self._queue(entries)
-                self._fall(exc)
-                return self._retry_s
-            return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes, first=first)
-        self._queue(entries)
-        if self.trouble is not None:
-            self._release(entries)
-        return None
-
-    def _queue(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            if self._writer.backlog.size_bytes + entry.size_bytes > self._backlog_limit_bytes:
-                self.dropped += 1
-                self._release([entry])
-            else:
-                self._writer.backlog.append(entry)
-
-    def _fall(self, exc: OSError) -> None:
-        """Be in trouble, or for longer; nobody waits any more for what is in the backlog."""
-        self._retry_at = time.monotonic() + self._retry_s
-        self._release(self._writer.backlog)
-        if self.trouble is None:
-            self.trouble = _store_error(exc, self.folder)
-            if self._on_trouble is not None:
-                self._calls.append(partial(self._on_trouble, self.trouble))
-
-    def _release(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            if entry.when_synced is not None:
-                self._calls.append(entry.when_synced)
-                entry.when_synced = None
-
-    def _is_due(self, now: bool) -> bool:
-        return now or self.trouble is None or time.monotonic() >= self._retry_at
-
-    def _settle(self, now: bool) -> float | None:
-        """See whether the trouble is over; returns within how many seconds to flush again."""
-        writer = self._writer
-        if self.trouble is not None:
-            if writer.backlog or not self._is_due(now):
-                return max(0.0, self._retry_at - time.monotonic())
-            self.trouble = None
-            if self._on_recovery is not None:
-                self._calls.append(self._on_recovery)
-        if not writer.unsynced:
-            return None
-        return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes, first=True)
-
-    # ---------------------------------------------------------------- without _lock
-
     def _flush(self, *, now: bool) -> None:
-        """Write the backlog, when it is time or `now`, and sync; once more when the first fsync fails."""
-        with self._flushing:
-            if now:
+        try:
+            if now or self._cut_short:
+                self._cut_short = False
                 self._write_posted()
-            # What a retry writes in vain is removed again: a disk on which every fsync fails would fill with
-            # one copy of the backlog after the other.
-            retried_from = None if self.trouble is None else self._writer.next_ordinal
-            for last in (False, True):
-                self._drain(now)
-                if self._fsync(last):
-                    break
-            with self._lock:
-                delay_s = self._settle(now)
-                self._writer.close_given_up(retried_from)
-        self._follow(delay_s)
-        self._call_back()
+            self._follow(self._spool.flush(now))
+            self._call_back()
+        except _BY_SIGNAL:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """Have the syncer see to what a signal leaves undone: others wait for it, and perhaps nobody writes again."""
+        self._cut_short = True
+        self._follow(0.0)
 
     def _write_posted(self) -> None:
         """Write all that is posted, also where another thread is at it."""
         while self._posted:
             with self._writing:
                 self._write_group()
-
-    def _drain(self, now: bool) -> None:
-        while True:
-            with self._lock:
-                if not self._writer.backlog or not self._is_due(now):
-                    return
-                try:
-                    lost = self._writer.write_from_backlog()
-                except OSError as exc:
-                    self._fall(exc)
-                    return
-                self.dropped += len(lost)
-                self._release(lost)
-
-    def _fsync(self, last: bool) -> bool:
-        """Sync the segment; False when it had to be given up, so that there is something to drain."""
-        writer = self._writer
-        with self._lock:
-            segment, count = writer.segment, len(writer.unsynced)
-        if segment is None or not count:
-            return True
-        try:
-            segment.fsync()
-        except OSError as exc:
-            with self._lock:
-                if writer.segment is segment:
-                    writer.give_up_segment()
-                if last or self.trouble is not None:
-                    self._fall(exc)
-            return False
-        with self._lock:
-            if writer.segment is segment:  # else an append has given it up meanwhile
-                self._release(writer.forget_synced(count))
-        return True
 
     def _follow(self, delay_s: float | None) -> None:
         if delay_s is not None:
@@ -393,12 +302,6 @@ class Log:
         inherited = self._writer
         self._begin()
         inherited.leave()
-
-
-def _store_error(exc: OSError, path: Path) -> StoreError:
-    if exc.errno in _FULL:
-        return StoreFull(f"no space is left for results in {str(path)!r} ({exc.strerror}): free some")
-    return StoreError(f"results cannot be written to {str(path)!r}: {exc.strerror or exc}")
 
 
 _LIVE: weakref.WeakSet[Log] = weakref.WeakSet()

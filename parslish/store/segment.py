@@ -43,7 +43,7 @@ class SegmentWriter:
         self._fd = disk.open(self.path, _FLAGS, 0o600)
         try:
             self._write([frame.pack_segment_header(header)], frame.SEGMENT_HEADER_BYTES)
-        except OSError:
+        except BaseException:
             self.close()
             with contextlib.suppress(OSError):
                 disk.unlink(self.path)
@@ -126,7 +126,7 @@ class SegmentWriter:
                 for at in range(0, len(pieces), _MOST_PIECES):
                     some = pieces[at : at + _MOST_PIECES]
                     self._write_rest(some, sum(map(len, some)), self._disk.writev(self._fd, some))
-        except OSError:
+        except BaseException:  # Ctrl-C, too: nobody knows how far the write has come
             self._cut_back()
             raise
         self.size += size

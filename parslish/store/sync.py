@@ -50,7 +50,9 @@ class Syncer:
 
     def __init__(self, sync: Callable[[], None]) -> None:
         self._sync = sync
-        self._wake = threading.Condition()  # guards what follows
+        # Guards what follows. A bare lock is taken and given back in one step each, as Ctrl-C sees it.
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
         self._due: float | None = None
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -63,7 +65,7 @@ class Syncer:
         # what the caller appended before this call is seen.
         if known is not None and known <= due:
             return
-        with self._wake:
+        with self._lock:
             if self._closing or (self._due is not None and self._due <= due):
                 return
             self._due = due
@@ -72,7 +74,7 @@ class Syncer:
 
     def start(self) -> None:
         """Start the thread, which else starts when it is first needed: an ending interpreter starts none."""
-        with self._wake:
+        with self._lock:
             self._start()
 
     def _start(self) -> None:
@@ -85,7 +87,7 @@ class Syncer:
 
     def close(self) -> None:
         """End the thread; a sync that is running is waited for, unless this is called from within it."""
-        with self._wake:
+        with self._lock:
             self._closing = True
             self._wake.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -97,7 +99,7 @@ class Syncer:
 
     def _wait(self) -> bool:
         """Wait for the moment; False when closing."""
-        with self._wake:
+        with self._lock:
             while not self._closing:
                 left_s = None if self._due is None else self._due - time.monotonic()
                 if left_s is not None and left_s <= 0:

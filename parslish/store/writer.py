@@ -95,9 +95,10 @@ class Writer:
     def give_up_segment(self) -> None:
         """Never use the segment again; what of it is not known to be durable is to be written anew."""
         assert self.segment is not None
-        self._given_up.append(self.segment)
-        self.segment = None
+        # In this order, so that Ctrl-C in between has no descriptor closed twice.
         self.backlog.take_before(self.unsynced)
+        segment, self.segment = self.segment, None
+        self._given_up.append(segment)
 
     def forget_synced(self, count: int) -> list[Entry]:
         """An fsync has covered the first `count` unsynced entries: they are returned, and no longer held."""

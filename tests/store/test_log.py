@@ -157,6 +157,14 @@ def test_many_threads_may_append(tmp_path: Path) -> None:
     assert [one.records for one in verdict.segments] == [len(stored)]
 
 
+def test_who_finds_all_written_by_another_thread_writes_nothing(tmp_path: Path) -> None:
+    log = Log(tmp_path / "store", keys=KEYS)
+    assert log._write_group() is None
+    assert os.listdir(log.folder) == []
+    assert log.appended == 0
+    log.close()
+
+
 def test_an_unknown_sync_mode_is_named_with_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"always, batch, manual, not 'bach' \(did you mean 'batch'\?\)"):
         Log(tmp_path, keys=KEYS, sync="bach")

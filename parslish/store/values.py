@@ -10,4 +10,3 @@ BLOB: Final = 0x42  #: "B": the first byte of what stands for it in the record
 
 Piece = bytes | memoryview  #: contiguous bytes
 Encoded = bytes | memoryview  #: a value in `codec`'s form
-Body = bytes
