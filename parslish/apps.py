@@ -44,6 +44,8 @@ class AppBase:
         expires: "30d", "12h", "90m", "45s", "2w" or seconds: older results are not used.
         remember: exception types that are results too: such a failure is stored and raised again.
         copy_results: a reuse within the run hands out a copy, not the same object; None: as configured.
+        exclusive: a call that another kernel on the same run folder is computing waits for that one's result; None:
+            as configured.
     """
 
     __parslish_app__ = True
@@ -62,11 +64,14 @@ class AppBase:
         expires: str | float | None = None,
         remember: Iterable[type[BaseException]] = (),
         copy_results: bool | None = None,
+        exclusive: bool | None = None,
     ) -> None:
         if not callable(func):
             raise TypeError(f"an app is made of a function, not of {func!r}; write @{kind}_app above a def")
         if cache not in (True, False, "replay"):
             raise ConfigurationError(f"cache={cache!r}: True, False or 'replay' is needed")
+        if exclusive and not cache:
+            raise ConfigurationError("exclusive=True: cache is False, so no result is shared; set cache=True")
         self.func = func
         self.kind = kind
         self.name: str = getattr(func, "__name__", type(func).__name__)
@@ -78,6 +83,7 @@ class AppBase:
         self.expires_s = _seconds(expires)
         self.remember = tuple(remember)
         self.copy_results = copy_results
+        self.exclusive = exclusive
         self._ignore = tuple(ignore_for_cache or ())
         self._aka = tuple(aka)
         self.defaults = _call_defaults(func)

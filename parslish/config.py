@@ -90,6 +90,10 @@ class Config:
     )
     # Folders to load results from. None: with a mode, those of all earlier runs in `run_dir`; []: none.
     checkpoint_files: list[str] | None = _option(None, takes.optional(takes.folders))
+    # Load checkpoints too that other accounts own, or can write to. Signatures decide what is opened in any case.
+    shared: bool = _option(False, takes.flag)
+    # Files that `parslish key export` made in other accounts: their results are opened too, which may run their code.
+    trusted_keys: Sequence[str] = _option((), takes.files, none=())
     # "HH:MM:SS" or seconds between two checkpoints of the mode `periodic`.
     checkpoint_period: str | float = _option("00:30:00", takes.period, none="00:30:00")
     # How results are looked up; None: by a `BasicMemoizer` of the options above.
@@ -102,6 +106,8 @@ class Config:
     strict_keys: bool = _option(False, takes.flag)
     # A hit within a run hands out the object itself (False), or a copy (True).
     copy_results: bool = _option(False, takes.flag)
+    # A key that another kernel on the same `run_dir` is computing: wait for its result. Takes the mode `task_exit`.
+    exclusive: bool = _option(False, takes.flag)
     # Results kept in memory for reuse within the run; what was dropped is computed again, unless it was loaded.
     memo_entries: int = _option(100_000, takes.count(0))
 
@@ -175,6 +181,20 @@ class Config:
             raise ConfigurationError(
                 f"checkpointing needs memoization: checkpoint_mode is {self.checkpoint_mode!r} and app_cache "
                 f"(in a dict: memoize) is False; leave out one of the two"
+            )
+        if self.exclusive and self.memoizer is None:  # else that one says which mode it is
+            self.check_exclusive()
+
+    def check_exclusive(self) -> None:
+        """Check that what is exclusive can be: other kernels must see a result as soon as it is there.
+
+        Raises:
+            ConfigurationError: results are written later than that.
+        """
+        if self.checkpoint_mode != "task_exit":
+            raise ConfigurationError(
+                f"exclusive=True: checkpoint_mode is {self.checkpoint_mode!r}, takes 'task_exit': other kernels wait "
+                f"for results that are stored as each task ends; set that mode, or leave out exclusive"
             )
 
     @classmethod

@@ -59,11 +59,13 @@ def folder(place: str, value: Any) -> str:
 
 
 def folders(place: str, value: Any) -> list[str]:
-    """Takes a list of paths. A lone path is refused: as a sequence of letters it would be many."""
-    takes = "a list of checkpoint folders, such as get_all_checkpoints() gives"
-    if isinstance(value, str | bytes | os.PathLike) or not isinstance(value, Iterable):
-        refuse(place, value, takes)
-    return [_path(item) or refuse(f"{place}[{i}]", item, "a path") for i, item in enumerate(value)]
+    """Takes a list of paths of checkpoints."""
+    return _paths(place, value, "a list of checkpoint folders, such as get_all_checkpoints() gives")
+
+
+def files(place: str, value: Any) -> tuple[str, ...]:
+    """Takes a list of paths of files."""
+    return tuple(_paths(place, value, "a list of files"))
 
 
 def hook(place: str, value: Any) -> Callable[..., Any]:
@@ -134,6 +136,13 @@ def period_s(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ValueError(value)
     return float(value)
+
+
+def _paths(place: str, value: Any, takes: str) -> list[str]:
+    # A lone path is refused: as a sequence of letters it would be many.
+    if isinstance(value, str | bytes | os.PathLike) or not isinstance(value, Iterable):
+        refuse(place, value, takes)
+    return [_path(item) or refuse(f"{place}[{i}]", item, "a path") for i, item in enumerate(value)]
 
 
 def _path(value: object) -> str | None:

@@ -20,6 +20,7 @@ from parslish.result import EXCEPTION, StoredResult
 from parslish.task import Task
 
 if TYPE_CHECKING:
+    from parslish.leases import Leases
     from parslish.store.reader import Record, Store
 
 logger = logging.getLogger("parslish")
@@ -59,7 +60,8 @@ class Memo:
     """
 
     def __init__(self, store: Store | None, limit: int) -> None:
-        self._store = store
+        self.store = store
+        self.leases: Leases | None = None  # given back with the claim
         self._generation = (limit + 1) // 2
         self._running: dict[bytes, Task] = {}
         # A `Known` each, as a plain tuple: one that holds only atoms is nothing to the garbage collector.
@@ -77,6 +79,8 @@ class Memo:
         """`task` no longer runs for its key."""
         if self._running.get(key) is task:
             del self._running[key]
+            if self.leases is not None and key in self.leases.held:
+                self.leases.release(key)
 
     def finish(self, key: bytes, task: Task, known: Known) -> None:
         """`task` has ended with a result worth sharing: known first, then no longer running."""
@@ -85,10 +89,10 @@ class Memo:
 
     def find(self, key: bytes, expires_s: float | None) -> Known | None:
         """The result for a key, from this run or the store, unless expired or without its output files."""
-        remembered = self._young.get(key) or self._old.get(key)
+        remembered = self._young.get(key) or (self._old.get(key) if self._old else None)
         if remembered is not None and _is_good(known := Known(*remembered), expires_s):
             return known
-        if self._store is None:
+        if self.store is None:
             return None
         for known in self._stored(key):
             if _is_good(known, expires_s):
@@ -126,8 +130,8 @@ class Memo:
         self.dropped_unstored += sum(not Known(*one).stored for key, one in dropped.items() if key not in self._old)
 
     def _stored(self, key: bytes) -> Iterator[Known]:
-        assert self._store is not None
-        for record in self._store.find(key):
+        assert self.store is not None
+        for record in self.store.find(key):
             known = _opened(record)
             if known is not None:
                 yield known

@@ -51,6 +51,13 @@ class StoredResult(NamedTuple):
         Raises:
             ValueError: the body is of a newer version, or no result at all.
         """
+        try:
+            return cls._unpack(body)
+        except (msgpack.exceptions.UnpackException, TypeError) as exc:
+            raise ValueError("it is no result") from exc
+
+    @classmethod
+    def _unpack(cls, body: bytes) -> StoredResult:
         unpacker = msgpack.Unpacker(max_buffer_size=len(body) or 1)
         unpacker.feed(body[:_HEAD_LIMIT])
         try:

@@ -1,45 +1,110 @@
-"""Owns which key a task has: its app's key makers, fed with what is known of values that came from tasks."""
+"""Owns which key a task has, and whether a result is known for it: its app's key makers, fed with what is known of
+values that came from tasks, and the memo, or the user's own rule, that is asked then.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
+from parslish.errors import Unidentifiable
 from parslish.files import File
 from parslish.future import AppFuture
 from parslish.graph import ATOMS
 from parslish.identity.key import KeyMaker
+from parslish.memo import Known, Memo
+from parslish.memoizer import BasicMemoizer
 from parslish.task import Task
 
+if TYPE_CHECKING:
+    from parslish.apps import AppBase
 
-def key_of(
-    task: Task,
-    maker: KeyMaker,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    dependencies: Sequence[Future[Any]],
-    root: str,
-) -> bytes:
-    """The key under which a task's result is filed, by one of its app's `key_makers`.
+logger = logging.getLogger("parslish")
 
-    With `cache="replay"` the place of the call and the `root` of the run are part of it. So are the places of
-    the output files: not their contents, but who asks for another file must not be told that it is there.
 
-    Raises:
-        TypeError: the arguments do not fit the signature.
-        Unidentifiable: an argument has no identity.
+class Reuse:
+    """Keys of tasks, and what is known under them.
+
+    Args:
+        memo: what the run knows.
+        memoizer: asked instead, when its class has a `check_memo` of its own.
+        root: the id of the first run of the lineage.
+        strict: whether an argument without identity is an error.
     """
-    key = maker.key(args, kwargs, _encodings(dependencies) if dependencies else None)
-    if task.app.cache == "replay":
-        key = blake3(b"replay\0" + key + f"{root}\0{task.path}".encode()).digest()
-    if task.options is not None and task.options.outputs:
-        places = "\0".join(map(_place, task.options.outputs))
-        key = blake3(b"outputs\0" + key + places.encode(errors="surrogateescape")).digest()
-    return key
+
+    def __init__(self, memo: Memo, memoizer: BasicMemoizer, root: str, *, strict: bool) -> None:
+        self._memo, self._memoizer, self._root, self._strict = memo, memoizer, root, strict
+        # Users' own rules cost a future per task, so they are asked only where there are any.
+        self._asks_memoizer = type(memoizer).check_memo is not BasicMemoizer.check_memo
+        self._warned: set[tuple[AppBase, str]] = set()
+
+    def key_of(
+        self,
+        task: Task,
+        maker: KeyMaker,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        dependencies: Sequence[Future[Any]],
+    ) -> bytes | None:
+        """The key under which a task's result is filed, by one of its app's `key_makers`; None: under none.
+
+        With `cache="replay"` the place of the call and the root of the run are part of it. So are the places of
+        the output files: not their contents, but who asks for another file must not be told that it is there.
+
+        Raises:
+            TypeError: the arguments do not fit the signature.
+            Unidentifiable: an argument has no identity, and that is an error.
+        """
+        try:
+            key = maker.key(args, kwargs, _encodings(dependencies) if dependencies else None)
+        except Unidentifiable as exc:
+            if self._strict:
+                raise
+            self.warn_once(task.app, exc.argument, f"{task.app.name} runs unmemoized: {exc}")
+            return None
+        if task.app.cache == "replay":
+            key = blake3(b"replay\0" + key + f"{self._root}\0{task.path}".encode()).digest()
+        if task.options is not None and task.options.outputs:
+            places = "\0".join(map(_place, task.options.outputs))
+            key = blake3(b"outputs\0" + key + places.encode(errors="surrogateescape")).digest()
+        return key
+
+    def known(self, task: Task, key: bytes) -> Known | None:
+        """The result that is known for a task, whose key is this."""
+        if not self._asks_memoizer:
+            return self._memo.find(key, task.app.expires_s)
+        found = self._memoizer.check_memo(task)
+        if found is None:
+            return None
+        exc = found.exception()
+        return Known(None if exc else found.result(), exc)
+
+    def known_earlier(
+        self,
+        task: Task,
+        makers: Sequence[KeyMaker],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        dependencies: Sequence[Future[Any]],
+    ) -> Known | None:
+        """The result that is known for a task under an earlier name of its app."""
+        for maker in () if self._asks_memoizer else makers:
+            key = self.key_of(task, maker, args, kwargs, dependencies)
+            known = None if key is None else self._memo.find(key, task.app.expires_s)
+            if known is not None:
+                return known
+        return None
+
+    def warn_once(self, app: AppBase, about: str, message: str) -> None:
+        """Warn of something about an app, unless that was done."""
+        if (app, about) not in self._warned:
+            self._warned.add((app, about))
+            logger.warning("%s", message)
 
 
 def _place(output: Any) -> str:

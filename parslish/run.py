@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from parslish import exit_code, logs
 from parslish.checkpoint import Checkpointer
 from parslish.config import Config
 from parslish.errors import StoreError
+from parslish.leases import Leases
 from parslish.memo import Memo
 from parslish.runs import card, folder, lineage
 from parslish.runs.journal import Journal, run_facts
 from parslish.runs.recorder import Recorder
 from parslish.secret import Keys
 from parslish.store.reader import Store
+from parslish.store.report import told
 from parslish.trouble import RECORD, RESULTS, Trouble
 from parslish.utils import get_all_checkpoints
 
@@ -41,9 +44,10 @@ class Run:
     """
 
     def __init__(self, config: Config, on_trouble: Callable[[StoreError], None]) -> None:
-        keys = Keys.load()
+        self._config = config
+        self._keys = keys = Keys.load(config.trusted_keys)
         checkpoints = _checkpoints(config)
-        self._store = Store.open(checkpoints, keys) if checkpoints else None
+        self._store = self._load(checkpoints) if checkpoints else None
         self.number, self.path = folder.create(config.run_dir)
         self._end_log = logs.log_run(self.path) if config.initialize_logging else None
         self._findings_told = 0
@@ -51,6 +55,9 @@ class Run:
         self.lineage = lineage.of(checkpoints, named=bool(config.checkpoint_files))
         self.trouble = Trouble(on_trouble, lambda what, sentence: self.journal.trouble(what, sentence))
         self.memo = Memo(self._store, config.memo_entries)
+        self.leases = self.memo.leases = Leases(config.run_dir, self.path.name)
+        self._following = threading.Lock()  # guards the beginning of it
+        self._follows = False
         self.checkpointer = Checkpointer(
             self.path / folder.CHECKPOINT,
             keys=keys,
@@ -79,6 +86,37 @@ class Run:
         card.write(self.path, self._card)
         self.journal.run_started(facts)
 
+    def _load(self, checkpoints: list[str]) -> Store:
+        if self._config.checkpoint_files is not None:
+            return Store.open(checkpoints, self._keys, shared=self._config.shared)
+        # Found, not named: one that is removed meanwhile is no error.
+        found = [Path(each) for each in checkpoints]
+        return Store.open((), self._keys, found=lambda: found, shared=self._config.shared)
+
+    def follow(self) -> Store:
+        """What is loaded; from the first call on, a `refresh` of it takes in what other runs have stored meanwhile.
+
+        Raises:
+            ConfigurationError: results of this run are not stored at once, so that others could not follow it.
+        """
+        with self._following:
+            if not self._follows:
+                self._config.check_exclusive()
+                if self._store is None:
+                    self._store = self.memo.store = self._load([])
+                self._store.follow(self._others)
+                self._follows = True
+            assert self._store is not None
+            return self._store
+
+    def _others(self) -> Iterator[Path]:
+        """The checkpoints of the other runs in the run folder. Where it was named what to load, those of runs that go
+        on beside this one: that began later, or held what was asked for."""
+        named = self._config.checkpoint_files is not None
+        for number, path in folder.numbered(self._config.run_dir):
+            if number != self.number and (not named or number > self.number or path.name in self.leases.met):
+                yield path / folder.CHECKPOINT
+
     def close(self, reason: str, counts: Mapping[str, int]) -> None:
         """Store what the mode says, close all files, and note how the run ended. A second call does nothing, but
         returns only when the first has."""
@@ -91,6 +129,7 @@ class Run:
         self._card["lost_results"] = self.checkpointer.close()
         if self._card["lost_results"]:
             exit_code.results_are_lost()
+        self.leases.close()
         self.journal.run_ended(reason, counts)
         self._tell_findings()
         if self._store is not None:
@@ -105,10 +144,11 @@ class Run:
             return
         findings = self._store.report.warnings[self._findings_told :]
         self._findings_told += len(findings)
-        for finding in findings[:FINDINGS_TOLD]:
-            logger.warning("%s", finding)
-        if len(findings) > FINDINGS_TOLD:
-            logger.warning("and %d findings more like these", len(findings) - FINDINGS_TOLD)
+        sentences = told(findings)
+        for sentence in sentences[:FINDINGS_TOLD]:
+            logger.warning("%s", sentence)
+        if len(sentences) > FINDINGS_TOLD:
+            logger.warning("and %d findings more like these", len(sentences) - FINDINGS_TOLD)
 
     def how_to_resume(self) -> str:
         """One line that says what of this run is kept, and how to go on."""

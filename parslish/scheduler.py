@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from parslish import calls, codec, graph, interrupts, joins, reuse, waiting
+from parslish import calls, codec, graph, interrupts, joins, waiting
 from parslish.config import Config
 from parslish.deadlines import Deadlines
 from parslish.errors import (
@@ -21,20 +21,18 @@ from parslish.errors import (
     DependencyError,
     JoinError,
     SerializationError,
-    Unidentifiable,
     WorkerLost,
 )
 from parslish.executors.base import Reply, Sink
 from parslish.executors.choice import Executors
 from parslish.memo import Known, file_facts
 from parslish.memoizer import BasicMemoizer
+from parslish.reuse import Reuse
 from parslish.run import Run
 from parslish.steps import Steps
 from parslish.table import TaskTable
 from parslish.task import FINAL, WAITING, State, Task, Try
-
-if TYPE_CHECKING:
-    from parslish.apps import AppBase
+from parslish.turns import Turns
 
 logger = logging.getLogger("parslish")
 
@@ -60,17 +58,15 @@ class Scheduler(Sink):
         self._checkpointer = run.checkpointer
         self._table = table
         self._executors = executors
-        self._memoizer = memoizer
-        # Users' own rules cost a future per task, so they are asked only where there are any.
-        self._asks_memoizer = type(memoizer).check_memo is not BasicMemoizer.check_memo
+        self._reuse = Reuse(run.memo, memoizer, run.lineage.root, strict=config.strict_keys)
         self._resolver: graph.DependencyResolver = config.dependency_resolver or graph.DEEP_DEPENDENCY_RESOLVER
         self._steps = Steps()
         # Bound once, not for each task that waits: what those hold is the collector's work.
         self._start_soon = partial(self._soon, self._start)
         self._joined_soon = partial(self._soon, self._joined)
         self._deadlines = Deadlines(self._expire)
+        self._turns = Turns(run.leases, run.follow)
         self.parents = joins.Parents()
-        self._warned: set[tuple[AppBase, str]] = set()
         self.first_failure: BaseException | None = None  # once set, nothing more is launched
         self.halted = False  # told to stop: nothing is launched and no reply is heard
 
@@ -99,11 +95,16 @@ class Scheduler(Sink):
                 self._fail(task, DependencyError(failed, task.id), State.dep_fail)
                 return
             args, kwargs = self._resolver.resolved(args, kwargs)
-        if task.app.cache and self._config.app_cache and self._reuse(task, args, kwargs, dependencies):
+        if task.app.cache and self._config.app_cache and self._reuses(task, args, kwargs, dependencies):
             return
-        self._launch(task, self._first_try(task, args, kwargs))
+        attempt = self._first_try(task, args, kwargs)
+        exclusive = self._config.exclusive if task.app.exclusive is None else task.app.exclusive
+        if exclusive and task.key is not None:
+            self._launch_in_turn(task, attempt)
+        else:
+            self._launch(task, attempt)
 
-    def _reuse(
+    def _reuses(
         self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], dependencies: Sequence[Future[Any]]
     ) -> bool:
         """Give a task its key, and if the key's result is known or being computed, that result.
@@ -112,38 +113,22 @@ class Scheduler(Sink):
             TypeError: the arguments do not fit the app's signature.
             Unidentifiable: an argument has no identity, and `strict_keys` is set.
         """
-        makers = task.app.key_makers
-        root = self._run.lineage.root
-        try:
-            task.key = reuse.key_of(task, makers[0], args, kwargs, dependencies, root)
-        except Unidentifiable as exc:
-            if self._config.strict_keys:
-                raise
-            self._warn_once(task.app, exc.argument, f"{task.app.name} runs unmemoized: {exc}")
+        first, *earlier = task.app.key_makers
+        key = task.key = self._reuse.key_of(task, first, args, kwargs, dependencies)
+        if key is None:
             return False
-        owner = self._memo.claim(task.key, task)
+        owner = self._memo.claim(key, task)
         if owner is not task:
             owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
             return True
-        known = self._known_result(task, task.key)
-        for earlier in () if self._asks_memoizer else makers[1:]:
-            known = known or self._memo.find(
-                reuse.key_of(task, earlier, args, kwargs, dependencies, root), task.app.expires_s
-            )
+        known = self._reuse.known(task, key)
+        if known is None and earlier:
+            known = self._reuse.known_earlier(task, earlier, args, kwargs, dependencies)
         if known is None:
             return False
-        self._memo.release(task.key, task)
+        self._memo.release(key, task)
         self._reused(task, known)
         return True
-
-    def _known_result(self, task: Task, key: bytes) -> Known | None:
-        if not self._asks_memoizer:
-            return self._memo.find(key, task.app.expires_s)
-        found = self._memoizer.check_memo(task)
-        if found is None:
-            return None
-        exc = found.exception()
-        return Known(None if exc else found.result(), exc)
 
     def _first_try(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Try:
         app, options = task.app, task.options
@@ -156,6 +141,26 @@ class Scheduler(Sink):
             walltime = options.walltime
         encode = task.key is not None and self._checkpointer.mode.encodes
         return Try(task, 1, func, args, kwargs, None if options is None else options.resources, walltime, encode)
+
+    def _launch_in_turn(self, task: Task, attempt: Try) -> None:
+        """Launch a task, or use what another kernel has stored; where one is at it, wait for that."""
+        key = task.key
+        assert key is not None
+        is_ours = self._turns.take(key)
+        if task.state in FINAL:  # cancelled while it waited, or now
+            self._run.leases.release(key)
+            return
+        known = self._reuse.known(task, key)
+        if known is not None:
+            self._memo.release(key, task)
+            self._reused(task, known)
+        elif is_ours or not self._waits(task, key, attempt):
+            self._launch(task, attempt)
+
+    def _waits(self, task: Task, key: bytes, attempt: Try) -> bool:
+        if task.state is State.unsched:
+            self._table.move(task, State.pending)
+        return self._turns.wait(key, partial(self._soon, self._launch_in_turn, task, attempt))
 
     def _launch(self, task: Task, attempt: Try) -> None:
         if self.first_failure is not None:
@@ -218,7 +223,7 @@ class Scheduler(Sink):
         try:
             self._checkpointer.keep(task.key, known, encoded, then)
         except SerializationError as exc:
-            self._warn_once(task.app, "", f"results of {task.app.name} are not checkpointed: {exc}")
+            self._reuse.warn_once(task.app, "", f"results of {task.app.name} are not checkpointed: {exc}")
             then()
             return
         if self._checkpointer.mode.at_once:
@@ -295,7 +300,8 @@ class Scheduler(Sink):
             if isinstance(exc, task.app.remember):
                 known = self._known(task, None, exc)
                 self._keep(task, known, None, partial(self._memo.finish, task.key, task, known))
-            self._memo.release(task.key, task)
+            else:
+                self._memo.release(task.key, task)
         self._journal.failed(task, state, exc, reply)
         if not self._config.lazy_errors and self.first_failure is None:
             self.first_failure = exc
@@ -356,10 +362,10 @@ class Scheduler(Sink):
 
     def give_up(self, task: Task) -> bool:
         """Cancel a task that nobody runs, or whose try has been claimed."""
-        if task.key is not None:
-            self._memo.release(task.key, task)
         if not self._table.move(task, State.cancelled):
             return False
+        if task.key is not None:
+            self._memo.release(task.key, task)
         self._journal.failed(task, State.cancelled, CancelledError())
         Future.cancel(task.future)
         task.future.set_running_or_notify_cancel()
@@ -375,14 +381,10 @@ class Scheduler(Sink):
         exc = AppTimeout(f"{task} ran longer than its walltime of {attempt.walltime} s")
         self._take(self._try_failed, task, attempt, Reply(attempt, exception=exc))
 
-    def _warn_once(self, app: AppBase, about: str, message: str) -> None:
-        if (app, about) not in self._warned:
-            self._warned.add((app, about))
-            logger.warning("%s", message)
-
     def close(self) -> None:
-        """End the walltime clock."""
+        """End the walltime clock, and the waiting for other kernels."""
         self._deadlines.close()
+        self._turns.close()
 
 
 class _Kept:

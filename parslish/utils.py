@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from parslish.errors import BadStdStreamFile
+from parslish.errors import BadStdStreamFile, ConfigurationError
 
 # The modes of open() that write.
 _MODE = re.compile(r"[wax](\+?[bt]?|[bt]\+)")
@@ -17,12 +17,19 @@ def get_all_checkpoints(rundir: str | os.PathLike[str] = "runinfo") -> list[str]
 
     Args:
         rundir: the run folder, as in `Config.run_dir`.
+
+    Raises:
+        ConfigurationError: it is there, and cannot be listed.
     """
     root = os.path.abspath(rundir)
     try:
         runs = [name for name in os.listdir(root) if name.isdecimal() and name.isascii()]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as exc:
+        raise ConfigurationError(
+            f"run_dir={str(rundir)!r} cannot be listed ({exc.strerror}); name a folder that can, with run_dir="
+        ) from exc
     # By number: as texts, "1000" comes before "999".
     found = (os.path.join(root, run, "checkpoint") for run in sorted(runs, key=lambda run: (int(run), run)))
     return [folder for folder in found if os.path.isdir(folder)]

@@ -1,43 +1,49 @@
 """Owns looking results up by key, over all loaded folders, and reading a folder's frames in order.
 
-Which segments there are is left to `loading`, whether a record may be opened to `records`.
+Which segments there are is left to `loading`, whether a record may be opened to `records`, where a key is to `view`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+import threading
+import weakref
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Final
 
 from parslish.secret import Keys
-from parslish.store import bodies, index, summary
+from parslish.store import summary, view
 from parslish.store.bodies import Name
 from parslish.store.disk import OS_DISK, Disk
-from parslish.store.frame import CONTROL, Type
+from parslish.store.frame import CONTROL
 from parslish.store.loading import Loader, quickly
-from parslish.store.records import Part, Record
+from parslish.store.records import Record, Vanished
 from parslish.store.report import Report
 from parslish.store.scan import Segment, Stretch
 from parslish.store.summary import Summary
+from parslish.store.view import Place, View
 
 __all__ = ["Record", "Store", "read_frames"]
 
-# A segment with fewer records shares a table with others like it, so that a lookup in a store of hundreds
-# of segments searches a few tables. There a place is segment number and offset in one.
-_OWN_TABLE_RECORDS: Final = 1 << 15
-_OFFSET_BITS: Final = 40
+Found = Callable[[], Iterable[Path]]
 
 
 class Store:
-    """Results by key: read only, opened once, for any number of threads."""
+    """Results by key: read only, for any number of threads.
 
-    def __init__(self, loader: Loader, report: Report) -> None:
+    What others store after it was opened is found after a `refresh`. Segments may be replaced by others at any time.
+    """
+
+    def __init__(self, loader: Loader, report: Report, found: Found = tuple) -> None:
         self.report = report
-        self._opener = loader.opener
-        self._tables = _tables(loader.parts)
-        self._dead = _dead(loader)
+        self._loader, self._opener, self._found = loader, loader.opener, found
+        self._view = View()
+        self._begin()
+        self._add_found(alone=False)
+        loader.add_bases()
+        self._take_in(later=False)
+        _OPEN.add(self)
 
     @classmethod
     def open(
@@ -45,6 +51,7 @@ class Store:
         paths: Iterable[str | os.PathLike[str]],
         keys: Keys,
         *,
+        found: Found = tuple,
         shared: bool = False,
         disk: Disk = OS_DISK,
     ) -> Store:
@@ -55,6 +62,7 @@ class Store:
         Args:
             paths: folders or segments.
             keys: whose signatures count.
+            found: gives folders that are to be opened too; they need not be there.
             shared: accept what other users own or can write to.
 
         Raises:
@@ -65,49 +73,78 @@ class Store:
         loader = Loader(keys, report, quickly, shared=shared, disk=disk)
         for path in paths:
             loader.add(Path(path))
-        loader.add_bases()
-        loader.judge()
-        return cls(loader, report)
+        return cls(loader, report, found)
+
+    def follow(self, found: Found) -> None:
+        """From the next `refresh` on, take in the folders that `found` gives, without those that they build upon."""
+        self._found = found
+
+    def refresh(self) -> bool:
+        """Take in what has been stored since; whether there is anything new. Only what has grown is read."""
+        with self._refreshing:
+            self._add_found(alone=True)
+            self._loader.look_again()
+            self._loader.add_bases()
+            return self._take_in(later=True)
 
     def find(self, key: bytes) -> Iterator[Record]:
         """The results filed under a key, most recent first: by run number, then by what its writer wrote last.
 
         Those that do not verify are passed over and reported; those that a tombstone names are passed over.
         """
-        places = self._places(key)
-        if len(places) > 1:
-            places = self._recent_first(places)
-        given: set[Name] = set()
-        for number, offset in places:
-            record = self._opener.open(number, offset)
-            if record is not None and record.key == key:
-                name = record.name
-                if name not in given and name not in self._dead:
-                    given.add(name)
+        given: dict[Name, bytes] = {}
+        replaced = False
+        while True:
+            where = self._view
+            try:
+                places = where.places(key)
+                if len(places) > 1:
+                    places = self._recent_first(places)
+                for number, offset in places:
+                    record = self._opener.open(number, offset)
+                    if record is None or record.key != key:
+                        continue
+                    name = record.name
+                    # A segment that replaces others has their records under names of its own.
+                    if name in given or name in where.dead or (replaced and record.body in given.values()):
+                        continue
+                    given[name] = record.body
                     yield record
+                return
+            except Vanished:
+                replaced = True
+                self.refresh()
 
     def __contains__(self, key: bytes) -> bool:
         return next(self.find(key), None) is not None
 
     def __len__(self) -> int:
         """How many results are stored, counting those that others have superseded."""
-        return sum(len(table) for table, _ in self._tables)
+        return len(self._view)
 
     def close(self) -> None:
         """Give the descriptors back; they are opened again should anything be looked up later."""
         self._opener.sources.clear()
 
-    def _places(self, key: bytes) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
-        for table, number in self._tables:
-            places = table.find(key)
-            if number is None:
-                found += [divmod(place, 1 << _OFFSET_BITS) for place in places]
-            else:
-                found += [(number, place) for place in places]
-        return found
+    def _begin(self) -> None:
+        self._refreshing = threading.Lock()  # held by the one thread that looks for what is new
 
-    def _recent_first(self, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    def _add_found(self, *, alone: bool) -> None:
+        with contextlib.suppress(OSError):  # the next time, perhaps
+            for path in self._found():
+                self._loader.add_found(path, alone=alone)
+
+    def _take_in(self, *, later: bool) -> bool:
+        """Make a view of what is loaded, if that has changed; whether there is anything new."""
+        loader, new = self._loader, self._loader.take_new()
+        gone = {number for number, part in enumerate(loader.parts) if part is None}
+        if new or gone != self._view.gone:
+            loader.judge(later=later)
+            tables = view.with_new(self._view.tables, new, gone)
+            self._view = View(tables, view.dead(loader.killers), gone)
+        return bool(new)
+
+    def _recent_first(self, places: list[Place]) -> list[Place]:
         """No clock has a say in this (I7)."""
         order = []
         for number, offset in places:
@@ -117,41 +154,16 @@ class Store:
         return [place for _, place in ranked]
 
 
-def _tables(parts: list[Part]) -> list[tuple[index.Table, int | None]]:
-    """The tables to search, each with the number of its segment, or None for the one that many share."""
-    tables: list[tuple[index.Table, int | None]] = []
-    shared: list[bytes] = []
-    for number, part in enumerate(parts):
-        found = part.summary
-        table = index.Table.build(found.entries) if found.table is None else found.table
-        found.table, found.entries = None, []  # held by this store alone from here on
-        if len(table) >= _OWN_TABLE_RECORDS or found.size >> _OFFSET_BITS:
-            tables.append((table, number))
-        else:
-            base = number << _OFFSET_BITS
-            shared += [index.entry(key, base | offset) for key, offset in table.entries()]
-    if shared:
-        tables.append((index.Table.build(shared), None))
-    return tables
+_OPEN: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
-def _dead(loader: Loader) -> set[Name]:
-    """The frames that do not count: those that a tombstone names which is not itself dead."""
-    killers = defaultdict(set)
-    for number, part in enumerate(loader.parts):
-        for offset in part.summary.specials:
-            record = loader.opener.open(number, offset)
-            if record is not None and record.type == Type.TOMBSTONE:
-                for name in bodies.kills(record.body):
-                    killers[name].add(record.name)
-    return {name for name in killers if _is_dead(name, killers, ())}
+def _begin_all_in_child() -> None:
+    for store in list(_OPEN):
+        store._begin()
 
 
-def _is_dead(name: Name, killers: dict[Name, set[Name]], above: tuple[Name, ...]) -> bool:
-    # `above` ends a circle, which no honest writer makes: a tombstone names what is older than it.
-    return any(
-        killer not in above and not _is_dead(killer, killers, (*above, name)) for killer in killers.get(name, ())
-    )
+# A lock that another thread held at the fork would stay locked in the child for ever.
+os.register_at_fork(after_in_child=_begin_all_in_child)
 
 
 def read_frames(
@@ -173,13 +185,14 @@ def read_frames(
     Raises:
         BadCheckpoint: as `Store.open`.
     """
-    places: list[tuple[int, bytes, int, Path, int]] = []
+    # Of each frame: run, writer, number, segment, offset, and what tells its content from another.
+    places: list[tuple[int, bytes, int, Path, int, bytes]] = []
 
     def note(found: Iterable[Stretch], where: Path) -> Iterator[Stretch]:
         for stretch in found:
             head = stretch.header
             if head and not head.flags & CONTROL and (types is None or head.type in types):
-                places.append((head.run, head.writer, head.seq, where, stretch.start))
+                places.append((head.run, head.writer, head.seq, where, stretch.start, head.key + head.digest))
             yield stretch
 
     def summarise(segment: Segment) -> Summary:
@@ -188,12 +201,32 @@ def read_frames(
     loader = Loader(keys, report or Report(), summarise, shared=shared, disk=disk)
     loader.add(Path(path))
     loader.judge()
-    numbers = {part.summary.path: number for number, part in enumerate(loader.parts)}
-    given = None
-    for run, writer, seq, where, offset in sorted(places):
-        if (run, writer, seq) == given or where not in numbers:
+    given: set[tuple[int, bytes]] = set()
+    while places:
+        todo = sorted(places)
+        places.clear()
+        done = yield from _verified(loader, todo, given)
+        if done < len(todo):  # a segment is gone: its records are in another now, those that were given too
+            given |= {(run, content) for run, *_, content in todo[:done]}
+            places += todo[done:]
+            loader.look_again()
+
+
+def _verified(
+    loader: Loader, todo: list[tuple[int, bytes, int, Path, int, bytes]], given: set[tuple[int, bytes]]
+) -> Generator[Record, None, int]:
+    """The records at these places, each once, but for those that were given; returns at which place it ended, as the
+    segment was gone."""
+    numbers = {part.summary.path: number for number, part in enumerate(loader.parts) if part is not None}
+    last = None
+    for at, (run, writer, seq, where, offset, content) in enumerate(todo):
+        if (run, writer, seq) == last or where not in numbers or (given and (run, content) in given):
             continue
-        record = loader.opener.open(numbers[where], offset)
+        try:
+            record = loader.opener.open(numbers[where], offset)
+        except Vanished:
+            return at
         if record is not None:
-            given = run, writer, seq
+            last = run, writer, seq
             yield record
+    return len(todo)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from parslish.secret import key_file
 
 FINDINGS_LIMIT: Final = 1000  # a store that is damaged throughout must not fill the memory
 
@@ -32,7 +35,7 @@ class Finding:
     records: int = 0
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.sentence}"
+        return f"{printable(str(self.path))}: {self.sentence}"
 
 
 class Report:
@@ -57,3 +60,28 @@ class Report:
     def warnings(self) -> list[Finding]:
         """The findings that a user should hear of: all but torn ends."""
         return [finding for finding in list(self.findings) if finding.kind is not Kind.TORN]
+
+
+def told(findings: Sequence[Finding]) -> list[str]:
+    """What to tell a user of findings: a sentence each, but one for all that is not signed with a key of theirs."""
+    untrusted = [finding for finding in findings if finding.kind is Kind.UNTRUSTED]
+    sentences = [str(finding) for finding in findings if finding.kind is not Kind.UNTRUSTED]
+    return [_untrusted(untrusted), *sentences] if untrusted else sentences
+
+
+def _untrusted(findings: Sequence[Finding]) -> str:
+    paths = list(dict.fromkeys(printable(str(finding.path)) for finding in findings))
+    count = sum(finding.records for finding in findings)
+    return (
+        f"not opened, since not signed with a key of yours: {count} {'record' if count == 1 else 'records'} in "
+        f"{paths[0]}{f' and {len(paths) - 1} files more' if paths[1:] else ''}; what they hold is computed again. To "
+        f"open them, if you trust who stored them, put their key below yours in {key_file()}, or name its file in "
+        f"Config(trusted_keys=[...])"
+    )
+
+
+def printable(text: str) -> str:
+    """A text as it may go to a terminal or a log: a file name that others chose may have any character."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -38,9 +38,11 @@ class Segment(NamedTuple):
     read: Read
     size: int
 
-    def stretches(self) -> Iterator[Stretch]:
-        """Its frames, and what lies between them."""
-        return stretches(self.read, self.size, self.writer, SEGMENT_HEADER_BYTES if self.header else 0)
+    def stretches(self, start: int | None = None) -> Iterator[Stretch]:
+        """Its frames, and what lies between them; from `start` on, where a frame begins."""
+        if start is None:
+            start = SEGMENT_HEADER_BYTES if self.header else 0
+        return stretches(self.read, self.size, self.writer, start)
 
 
 def stretches(read: Read, size: int, writer: bytes | None, start: int = 0) -> Iterator[Stretch]:
@@ -71,6 +73,7 @@ def stretches(read: Read, size: int, writer: bytes | None, start: int = 0) -> It
         if found > offset:
             yield Stretch(offset, found, None)
         offset = body = found
+        block = b""  # read anew: what is being written may be seen by one read and not by the one before
 
 
 def main_writer(read: Read, size: int) -> bytes | None:

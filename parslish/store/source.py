@@ -5,6 +5,7 @@ reads, not SIGBUS. What the bytes mean is left to `scan` and `reader`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -15,8 +16,14 @@ from parslish.store import folder
 from parslish.store.disk import Disk
 
 MAX_OPEN: Final = 128  # descriptors that a store holds; a login node often allows 1,024 in all
+_LAST: Final = (1 << 63) - 1  # the highest offset that the system takes
 # O_NONBLOCK: a named pipe planted in the folder must not hang the program.
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def is_gone(exc: OSError) -> bool:
+    """Whether an error says that a file is no longer there: not under its name, or not on its server."""
+    return exc.errno in (errno.ENOENT, errno.ESTALE)
 
 
 class Refused(OSError):
@@ -49,6 +56,8 @@ class Source:
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes, fewer only at the end of the file. Raises OSError."""
+        if offset > _LAST:  # an index that somebody made up may say so
+            return b""
         block: bytes = self._disk.pread(self._fd, size, offset)
         if len(block) == size or not block:
             return block
@@ -99,6 +108,10 @@ class Sources:
                 self._open.popitem()
         self._open[number] = source
         return source
+
+    def forget(self, number: int) -> None:
+        """Open source `number` anew when it is asked for again."""
+        self._open.pop(number, None)
 
     def clear(self) -> None:
         """Let go of all of them."""

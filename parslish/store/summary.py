@@ -1,18 +1,27 @@
 """Owns what is known of a segment without opening its records: its keys, its gaps, whether it ended well.
 
-From the index of a segment that was closed, or from the headers of one that was not. What is missing in it is
-left to `gaps`.
+From the index of a segment that was closed, or from the headers of one that was not, which may grow. What is missing
+in it is left to `gaps`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from parslish.store import frame, index
-from parslish.store.frame import CONTROL, FIRST_OPTIONAL, HEADER_BYTES, KNOWN_TYPES, Header, SegmentHeader, Type
+from parslish.store.frame import (
+    CONTROL,
+    FIRST_OPTIONAL,
+    HEADER_BYTES,
+    KNOWN_TYPES,
+    SEGMENT_HEADER_BYTES,
+    Header,
+    SegmentHeader,
+    Type,
+)
 from parslish.store.scan import Segment, Stretch
 from parslish.store.segment import CLOSE_BODY, SPECIALS
 
@@ -45,6 +54,8 @@ class Summary:
     damage: list[Damage] = field(default_factory=list)
     closed: bool = False
     unknown_types: set[int] = field(default_factory=set)
+    last: Stretch | None = None  #: the last frame that was read; None when there is none, or an index told all
+    in_doubt: bool = False  #: what follows `last` was no frame yet, and has not been read
 
     @property
     def first(self) -> int:
@@ -52,6 +63,11 @@ class Summary:
         if self.header is not None:
             return self.header.first
         return min((low for low, _ in self.spans), default=0)
+
+    @property
+    def read_to(self) -> int:
+        """Up to where its frames are known."""
+        return self.last.end if self.last is not None else SEGMENT_HEADER_BYTES
 
 
 def from_index(segment: Segment) -> Summary | None:
@@ -89,12 +105,45 @@ def _whole_frame(segment: Segment, place: int, type: int) -> tuple[Header, bytes
 
 def from_scan(segment: Segment, found: Iterable[Stretch]) -> Summary:
     """What the frames of a segment say, one by one."""
-    summary = Summary(segment.path, segment.header, segment.size, segment.writer)
+    return _add(Summary(segment.path, segment.header, segment.size, segment.writer), found)
+
+
+def grown(known: Summary, segment: Segment) -> Summary:
+    """What a segment says that may have been appended to since `known`; only what is new is among the `entries`.
+
+    Where a frame should be and is none, there may be one the next time: it is being written, or a network file system
+    shows the size before the bytes. So what follows is read only if the last look ended there, too.
+    """
+    damage = [one for one in known.damage if one.before is not None]
+    summary = replace(
+        known, size=segment.size, entries=[], specials=known.specials[:], spans=known.spans[:], damage=damage,
+        unknown_types=set(known.unknown_types), in_doubt=False,
+    )  # fmt: skip
+    found = segment.stretches(known.read_to)
+    if known.in_doubt:
+        return _add(summary, found)
+    _add(summary, _up_to_damage(found, segment.size))
+    summary.in_doubt = bool(summary.damage) and summary.damage[-1].before is None
+    return summary
+
+
+def _up_to_damage(found: Iterable[Stretch], size: int) -> Iterator[Stretch]:
+    for stretch in found:
+        if stretch.header is None:
+            yield Stretch(stretch.start, size, None)
+            return
+        yield stretch
+
+
+def _add(summary: Summary, found: Iterable[Stretch]) -> Summary:
     first = following = -1  # the run of numbers being read
-    for start, end, head in found:
+    last = summary.last
+    for stretch in found:
+        start, end, head = stretch
         if head is None:
             summary.damage.append(Damage(start, end, None))
             continue
+        last = stretch
         if summary.damage and summary.damage[-1].before is None:
             summary.damage[-1] = summary.damage[-1]._replace(before=head.seq)
         if head.watermark > summary.watermark:
@@ -109,6 +158,7 @@ def from_scan(segment: Segment, found: Iterable[Stretch]) -> Summary:
             _add_span(summary, first, following)
             first, following = head.seq, head.seq + 1
     _add_span(summary, first, following)
+    summary.last = last
     summary.spans = merged(summary.spans)
     summary.frames = sum(behind - low for low, behind in summary.spans)
     summary.end = max([summary.end, summary.watermark, *(behind for _, behind in summary.spans)])

@@ -16,7 +16,20 @@ from typing import Any
 
 from parslish.store.disk import Disk
 
-FAILING = ("open", "write", "writev", "fsync", "truncate", "mkdir", "unlink", "rename", "pread", "listdir", "stat", "fstat")
+FAILING = (
+    "open",
+    "write",
+    "writev",
+    "fsync",
+    "truncate",
+    "mkdir",
+    "unlink",
+    "rename",
+    "pread",
+    "listdir",
+    "stat",
+    "fstat",
+)
 
 
 class _File:
@@ -167,10 +180,11 @@ class MemoryDisk(Disk):
 
     def _stat(self, name: str) -> Any:
         if name in self.folders:
-            return SimpleNamespace(st_mode=stat.S_IFDIR | 0o700, st_uid=os.getuid(), st_size=0)
+            changed = hash(frozenset(path for path in self.files if os.path.dirname(path) == name))
+            return SimpleNamespace(st_mode=stat.S_IFDIR | 0o700, st_uid=os.getuid(), st_size=0, st_mtime_ns=changed)
         self._need(name, self.files)
         file = self.files[name]
-        return SimpleNamespace(st_mode=file.mode, st_uid=os.getuid(), st_size=len(file.content))
+        return SimpleNamespace(st_mode=file.mode, st_uid=os.getuid(), st_size=len(file.content), st_nlink=1)
 
     def listdir(self, path: Any) -> list[str]:  # type: ignore[override]
         self.before("listdir")
