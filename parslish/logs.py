@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 from collections.abc import Callable
 
 NAME = "parslish"
@@ -24,7 +26,7 @@ def set_file_logger(
     format_string: str | None = None,
 ) -> Callable[[], None]:
     """Append log lines to a file; returns a function that ends it."""
-    return _attach(logging.FileHandler(filename, delay=True), name, level, format_string or FORMAT)
+    return _attach(_File(filename, delay=True), name, level, format_string or FORMAT)
 
 
 def log_run(run: os.PathLike[str]) -> Callable[[], None]:
@@ -42,6 +44,18 @@ def log_run(run: os.PathLike[str]) -> Callable[[], None]:
     return end_all
 
 
+class _File(logging.FileHandler):
+    """A file whose disk may refuse: the line that warns of that must not fail the task that it comes from."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # of the opening, which `logging` does outside of what it catches
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def _attach(handler: logging.Handler, name: str, level: int, format_string: str) -> Callable[[], None]:
     logger = logging.getLogger(name)
     handler.setLevel(level)
@@ -53,7 +67,8 @@ def _attach(handler: logging.Handler, name: str, level: int, format_string: str)
 
     def detach() -> None:
         logger.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # what a full disk has not taken is tried once more here
+            handler.close()
         logger.setLevel(before)
 
     return detach

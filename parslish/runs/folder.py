@@ -12,7 +12,8 @@ from parslish.errors import ConfigurationError
 CHECKPOINT = "checkpoint"
 EVENTS = "events"
 
-_RUN_ID = re.compile(r"\d{3,}")
+# Nine digits at most: a folder that has a date and time for its name is no run, and its number fits no segment.
+_RUN_ID = re.compile(r"[0-9]{3,9}")
 
 
 def numbered(root: str | os.PathLike[str]) -> Iterator[tuple[int, Path]]:
@@ -30,8 +31,8 @@ def create(root: str | os.PathLike[str]) -> tuple[int, Path]:
 
     `mkdir` decides between kernels that start at the same time: the one that loses takes the next number.
     """
-    number = max((number for number, _ in numbered(root)), default=-1) + 1
     try:
+        number = max((number for number, _ in numbered(root)), default=-1) + 1
         Path(root).mkdir(parents=True, exist_ok=True)
         while True:
             path = Path(root, f"{number:03d}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from parslish.runs import card
 
 COMPLETED = "completed"
+_ROOT_LENGTH = 32
 
 
 class Lineage(NamedTuple):
@@ -29,6 +30,11 @@ def of(checkpoints: Sequence[str], *, named: bool) -> Lineage:
         parent = Path(checkpoints[-1]).absolute().parent
         facts = card.read(parent)
         root = facts.get("root")
-        if isinstance(root, str) and (named or facts.get("ended") != COMPLETED):
+        if _is_root(root) and (named or facts.get("ended") != COMPLETED):
             return Lineage(root, str(parent))
     return Lineage(os.urandom(16).hex(), None)
+
+
+def _is_root(root: object) -> TypeGuard[str]:
+    """Nothing vouches for a card: what stands there must at least be fit to go into keys."""
+    return isinstance(root, str) and root.isascii() and len(root) <= _ROOT_LENGTH
