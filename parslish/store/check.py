@@ -1,32 +1,44 @@
-"""Owns the verdict on a store: every byte is read, nothing is opened, no secret is needed."""
+"""Owns the verdict on a store: every byte is read, nothing is opened, no secret is needed.
+
+With the keys it tells more: which records are not signed with them, and which refer to a blob that is not there as
+it was. What is wrong inside one segment is found by `faults`.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, TypeVar
 
 from parslish.errors import BadCheckpoint
-from parslish.store import folder, scan, summary
+from parslish.secret import Keys
+from parslish.store import blobs, folder
+from parslish.store.blobs import Reference
 from parslish.store.disk import OS_DISK, Disk
+from parslish.store.faults import BlobOf, Fault, Look
 from parslish.store.frame import NewerFormat
-from parslish.store.gaps import judge_all
-from parslish.store.loading import NoSegment, load
-from parslish.store.report import Kind
-from parslish.store.scan import Segment
-from parslish.store.source import Source
-from parslish.store.summary import Summary
+from parslish.store.gaps import Judgement, judge_all
+from parslish.store.loading import NoSegment, load, quickly
+from parslish.store.report import FINDINGS_LIMIT, Kind
+from parslish.store.source import Source, is_gone
+from parslish.store.summary import merged
 
 CLEAN, TORN, CORRUPT = "clean", "torn", "corrupt"
-_RANK = {CLEAN: 0, TORN: 1, CORRUPT: 2}
+_RANK: Final = {CLEAN: 0, TORN: 1, CORRUPT: 2}
+_DIGEST_BYTES: Final = 32
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentVerdict:
     """The state of one segment: "clean", "torn" (not closed, ordinary after a kill) or "corrupt".
 
-    `records` counts the frames that are whole, `lost` those that are known to be missing.
+    `records` counts the frames that are whole, `lost` those that are known to be missing; `ours` is whether it is
+    signed with one of the keys, None where that is not known; `faults` are the first thousand of each sort.
     """
 
     path: Path
@@ -34,45 +46,196 @@ class SegmentVerdict:
     sentence: str
     records: int = 0
     lost: int = 0
+    size_bytes: int = 0
+    ours: bool | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state of a store: that of its worst segment."""
+    """The state of a store: that of its worst segment, or corrupt when a blob is not what was stored.
+
+    `blobs` counts the blobs that were read; `blob_faults` are about those that are damaged, whoever refers to them.
+    """
 
     segments: tuple[SegmentVerdict, ...]
+    blobs: int = 0
+    blob_faults: tuple[Fault, ...] = ()
 
     @property
     def state(self) -> str:
-        return max((one.state for one in self.segments), key=_RANK.__getitem__, default=CLEAN)
+        worst = max((one.state for one in self.segments), key=_RANK.__getitem__, default=CLEAN)
+        return CORRUPT if self.blob_faults else worst
+
+    @property
+    def faults(self) -> list[Fault]:
+        """All that is wrong, segment by segment, then the blobs."""
+        return [fault for one in self.segments for fault in one.faults] + list(self.blob_faults)
 
 
-def check(path: str | os.PathLike[str], *, disk: Disk = OS_DISK) -> Verdict:
+def check(
+    path: str | os.PathLike[str],
+    *,
+    keys: Keys | None = None,
+    blob_of: BlobOf | None = None,
+    disk: Disk = OS_DISK,
+) -> Verdict:
     """Read all of a folder, or one segment, and tell whether it is what was written.
+
+    Args:
+        path: the folder of a store, or a segment.
+        keys: tell also what is not signed with one of them.
+        blob_of: says what a record refers to, so that missing blobs are found; asked only about records that are
+            signed with the keys.
 
     Raises:
         BadCheckpoint: the path is not there or cannot be listed.
     """
     where = Path(path)
+    looks, unread = _read(where, disk, lambda source: Look(source, keys, blob_of))
     try:
-        is_folder = stat.S_ISDIR(disk.stat(where).st_mode)
-        segments = folder.segments(disk, where) if is_folder else [where]
+        # After the segments: a blob is there before what refers to it.
+        every = _is_folder(disk, where)
+        found = _Blobs(disk, where if every else where.parent, every=every)
     except OSError as exc:
-        raise BadCheckpoint(where, (exc.strerror or str(exc)).lower()) from exc
-    verdicts: list[SegmentVerdict] = []
-    summaries: list[Summary] = []
-    for segment in segments:
-        try:
-            summaries.append(load(Source(disk, segment, shared=True), _every_byte))
-        except (NoSegment, NewerFormat) as exc:
-            verdicts.append(SegmentVerdict(segment, CORRUPT, str(exc)))
-        except OSError as exc:
-            verdicts.append(SegmentVerdict(segment, CORRUPT, f"cannot be read: {exc.strerror or exc}"))
+        raise _bad(where, exc) from exc
+    verdicts = [*unread, *_judged(looks, found)]
+    return Verdict(_by_path(verdicts), found.count, tuple(found.faults))
+
+
+def glance(path: str | os.PathLike[str], *, disk: Disk = OS_DISK) -> Verdict:
+    """The same from what segments say of themselves: damage inside records and blobs is not seen.
+
+    Raises:
+        BadCheckpoint: as `check`.
+    """
+    summaries, verdicts = _read(Path(path), disk, lambda source: load(source, quickly))
     for one in judge_all(summaries):
-        state = {None: CLEAN, Kind.TORN: TORN}.get(one.kind, CORRUPT)
-        verdicts.append(SegmentVerdict(one.summary.path, state, one.sentence, one.summary.frames, one.lost))
-    return Verdict(tuple(sorted(verdicts, key=lambda verdict: verdict.path)))
+        found = one.summary
+        verdicts.append(SegmentVerdict(found.path, _state(one), one.sentence, found.frames, one.lost, found.size))
+    return Verdict(_by_path(verdicts))
 
 
-def _every_byte(segment: Segment) -> Summary:
-    return summary.from_scan(segment, scan.with_whole_bodies(segment.read, segment.stretches()))
+def _by_path(verdicts: list[SegmentVerdict]) -> tuple[SegmentVerdict, ...]:
+    return tuple(sorted(verdicts, key=lambda verdict: verdict.path))
+
+
+def _read(where: Path, disk: Disk, look: Callable[[Source], T]) -> tuple[list[T], list[SegmentVerdict]]:
+    """A look at each segment of a folder, or at one segment, and the verdicts on those that cannot be looked at."""
+    looks: list[T] = []
+    unread: list[SegmentVerdict] = []
+    gone: list[Path] = []
+    try:
+        is_folder = _is_folder(disk, where)
+        for segment in _listed(disk, where) if is_folder else [where]:
+            try:
+                looks.append(look(Source(disk, segment, shared=True)))
+            except (NoSegment, NewerFormat) as exc:
+                unread.append(_unread(segment, str(exc)))
+            except OSError as exc:
+                if is_folder and is_gone(exc):
+                    gone.append(segment)
+                else:
+                    unread.append(_unread(segment, f"cannot be read: {exc.strerror or exc}"))
+        # Compacted meanwhile: what they held is in segments that were read as well. Unless they are still listed.
+        listed = folder.segments(disk, where) if gone else []
+    except OSError as exc:
+        raise _bad(where, exc) from exc
+    return looks, unread + [_unread(path, "is listed, but is not there") for path in gone if path in listed]
+
+
+def _is_folder(disk: Disk, where: Path) -> bool:
+    return stat.S_ISDIR(disk.stat(where).st_mode)
+
+
+def _bad(where: Path, exc: OSError) -> BadCheckpoint:
+    return BadCheckpoint(where, (exc.strerror or str(exc)).lower())
+
+
+def _listed(disk: Disk, where: Path) -> Iterator[Path]:
+    """The segments of a folder, with those that come while the others are read. Raises OSError."""
+    given: set[Path] = set()
+    while new := [path for path in folder.segments(disk, where) if path not in given]:
+        given.update(new)
+        yield from new
+
+
+def _unread(path: Path, sentence: str) -> SegmentVerdict:
+    return SegmentVerdict(path, CORRUPT, sentence, faults=(Fault(Kind.CORRUPT, path, sentence),))
+
+
+def _judged(looks: list[Look], found: _Blobs) -> Iterator[SegmentVerdict]:
+    look_at = {look.path: look for look in looks}
+    by_writer = defaultdict(list)
+    for look in looks:
+        by_writer[look.summary.writer].append(look.summary)
+    known = {
+        writer: (merged([span for each in written for span in each.spans]), max(each.watermark for each in written))
+        for writer, written in by_writer.items()
+    }
+    for one in judge_all(look.summary for look in looks):
+        look = look_at[one.summary.path]
+        faults = look.faults(*known[one.summary.writer], one.kind or Kind.TORN)
+        if one.kind is Kind.CORRUPT and not any(fault.kind is Kind.CORRUPT for fault in faults):
+            faults.append(Fault(Kind.CORRUPT, look.path, one.sentence))
+        yield _segment_verdict(one, look, faults, found)
+
+
+def _segment_verdict(one: Judgement, look: Look, faults: list[Fault], found: _Blobs) -> SegmentVerdict:
+    missing = [
+        Fault(Kind.MISSING, look.path, f"record {seq} ({key.hex()[:12]}): {sentence}", offset, seq, key)
+        for _, offset, seq, key, blob in look.referred
+        if (sentence := found.wrong_with(blob))
+    ]
+    state, sentence = _state(one), one.sentence
+    for what, number in (("not signed with our key", look.forged_count), ("without their value", len(missing))):
+        if number:
+            state, sentence = CORRUPT, f"{sentence}; {number} {what}"
+    faults += missing[:FINDINGS_LIMIT]
+    return SegmentVerdict(
+        look.path, state, sentence, one.summary.frames, one.lost, one.summary.size, look.ours, tuple(faults)
+    )
+
+
+def _state(one: Judgement) -> str:
+    return {None: CLEAN, Kind.TORN: TORN}.get(one.kind, CORRUPT)
+
+
+class _Blobs:
+    """The blobs of a folder, each read once.
+
+    Args:
+        every: all of them, since their names tell what is in them; else those that are asked for.
+    """
+
+    def __init__(self, disk: Disk, where: Path, *, every: bool) -> None:
+        self._disk, self._folder = disk, where
+        self._known: dict[Reference, str | None] = {}
+        self.faults: list[Fault] = []
+        for name in sorted(disk.listdir(where)) if every else ():
+            if name.endswith(blobs.SUFFIX):
+                self._read(where / name)
+
+    @property
+    def count(self) -> int:
+        """How many are there, or were asked for."""
+        return len({reference.digest for reference in self._known})
+
+    def wrong_with(self, reference: Reference) -> str | None:
+        """What is wrong with a blob that a record refers to, or None."""
+        whole = Reference(reference.digest, (reference.size,))
+        if whole not in self._known:
+            self._known[whole] = blobs.check(self._disk, self._folder, whole)
+        return self._known[whole]
+
+    def _read(self, path: Path) -> None:
+        try:
+            digest = bytes.fromhex(path.stem)
+            size_bytes = self._disk.stat(path, follow_symlinks=False).st_size
+        except (ValueError, FileNotFoundError):
+            return  # nothing refers to such a name; or it went with the last record that did
+        if len(digest) != _DIGEST_BYTES:
+            return
+        sentence = self.wrong_with(Reference(digest, (size_bytes,)))
+        if sentence:
+            self.faults.append(Fault(Kind.CORRUPT, path, sentence.removeprefix("its value in ")))

@@ -6,6 +6,7 @@ When to sync, and what to do when the disk refuses, is the log's business.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 from collections.abc import Sequence
@@ -85,6 +86,8 @@ class SegmentWriter:
         """Make all that is written durable, and the file's name. Raises OSError."""
         try:
             self._disk.fsync(self._fd)
+            if not self._disk.fstat(self._fd).st_nlink:  # durable, and in no folder any more
+                raise FileNotFoundError(errno.ENOENT, "it was removed", str(self.path))
             if not self._named:
                 folder.sync(self._disk, self.path.parent)
                 self._named = True
@@ -139,7 +142,10 @@ class SegmentWriter:
             rest = memoryview(piece)[written:]
             written = max(0, written - len(piece))
             while rest:
-                rest = rest[self._disk.write(self._fd, rest) :]
+                count = self._disk.write(self._fd, rest)
+                if not count:  # for ever, perhaps
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                rest = rest[count:]
 
     def _cut_back(self) -> None:
         """Cut the file back to its last whole frame, so that the next one does not follow half a frame."""
