@@ -28,9 +28,9 @@ LEASE_S = 60.0  #: a lease that was not touched for so long counts no longer
 TOUCHES: Final = 4  #: in that time, by its kernel
 _TRIES: Final = 10  # to take a lease while rivals do
 _CONTENT_BYTES: Final = 4096
-_RUN_ID: Final = re.compile(r"\d{3,}")
+_RUN_ID: Final = re.compile(r"[0-9]{3,9}")
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_CLOCK: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_CLOCK: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 logger = logging.getLogger("parslish")
@@ -141,7 +141,7 @@ class Leases:
             if if_gone is None:
                 raise
             return if_gone
-        with contextlib.suppress(ValueError, AttributeError, TypeError):  # half written, or not ours
+        with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):  # half written, or not ours
             run = json.loads(content).get("run")
             if _RUN_ID.fullmatch(run):
                 self.met.add(run)

@@ -119,6 +119,24 @@ def test_a_task_waits_for_another_kernels_and_takes_its_result() -> None:
     assert executed() == [0]
 
 
+def test_what_another_kernel_ends_right_before_its_lease_is_asked_for_is_not_computed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = working()
+    take = Leases.take
+
+    def late(ours: Leases, key: bytes) -> bool:
+        Path("gate").touch()
+        assert other.end()[0] == 0
+        return take(ours, key)
+
+    monkeypatch.setattr(Leases, "take", late)
+    with task_exit():
+        assert cell(0, "gate").result(PATIENCE_S) == (0, other.process.pid)
+    assert executed() == [0]
+    assert not held()
+
+
 def test_waiting_takes_no_worker_and_no_thread_each() -> None:
     @python_app
     def plain(x: int) -> int:
@@ -196,6 +214,16 @@ def test_a_task_that_waits_can_be_cancelled() -> None:
     assert future.cancelled()
     other.end()
     assert not held()
+
+
+def test_a_task_that_was_cancelled_takes_no_lease_when_its_turn_comes() -> None:
+    other = working(fails=True)
+    with task_exit() as kernel:
+        assert cell(0, "gate", True).cancel()
+        Path("gate").touch()
+        assert other.end()[0] == 0
+        await_that(lambda: not kernel._scheduler._turns._waiting)
+        await_that(lambda: not held())
 
 
 def test_a_kernel_that_ends_cancels_what_waits() -> None:

@@ -16,7 +16,7 @@ from parslish.secret import Keys
 from parslish.store import summary, view
 from parslish.store.bodies import Name
 from parslish.store.disk import OS_DISK, Disk
-from parslish.store.frame import CONTROL
+from parslish.store.frame import CONTROL, Type
 from parslish.store.loading import Loader, quickly
 from parslish.store.records import Record, Vanished
 from parslish.store.report import Report
@@ -102,7 +102,7 @@ class Store:
                     places = self._recent_first(places)
                 for number, offset in places:
                     record = self._opener.open(number, offset)
-                    if record is None or record.key != key:
+                    if record is None or record.key != key or record.type != Type.RESULT:
                         continue
                     name = record.name
                     # A segment that replaces others has their records under names of its own.

@@ -26,11 +26,12 @@ from parslish.store.frame import Type
 from parslish.store.log import Log
 from parslish.store.reader import Store, read_frames
 from parslish.store.report import Kind
+from tests.faults import plan
 from tests.faults.disk import MemoryDisk
 from tests.faults.drivers import PATIENCE_S
 from tests.faults.stores import KEYS, SEED, SOAK, rewrite
 
-CASES = 200 if SOAK == 1 else 50 * SOAK
+CASES = 200 * SOAK
 MOST_STEPS = 60
 RUN_DIR = "/run"
 FAULTS = ("stale", "gone", "error", "late", "settled")
@@ -182,6 +183,7 @@ def test_a_reader_elsewhere_finds_what_is_stored_and_is_told_of_no_damage(
         except BaseException:
             print(f"case {case}: {sorted(faults)}")
             raise
+        plan.count("T14")
 
 
 def follow(rng: random.Random, faults: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
