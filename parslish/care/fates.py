@@ -45,7 +45,9 @@ class Fates:
 
     def add(self, found: Frame) -> None:
         """Decide about one more frame; that may decide about an earlier one too."""
-        self._sizes.append(HEADER_BYTES + found.header.length + (ENTRY_BYTES if found.header.key else 0))
+        self._sizes.append(
+            HEADER_BYTES + found.header.length + (ENTRY_BYTES if found.header.type == Type.RESULT else 0)
+        )
         self.codes.append(STAYS)
         self.codes[-1] = self._fate(found)
 
@@ -66,7 +68,8 @@ class Fates:
     def _fate(self, found: Frame) -> int:
         if found.name in self._given:
             return TWICE
-        self._given.add(found.name)
+        if found.header.writer in self._reading.split_writers:
+            self._given.add(found.name)
         if found.header.type == Type.RESULT:
             self.results += 1
             return self._fate_of_result(found)

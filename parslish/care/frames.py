@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from parslish.store.gaps import judge_all
 from parslish.store.loading import NoSegment, Summarise, load
 from parslish.store.report import Kind, Report
 from parslish.store.scan import Stretch
-from parslish.store.source import Refused, Source, Sources
+from parslish.store.source import Refused, Source, Sources, is_gone
 from parslish.store.summary import Summary
 from parslish.store.view import View
 
@@ -125,6 +125,12 @@ class Reading:
     def _view(self) -> View:
         new = [(one.number, one.summary) for one in self.segments]
         return View(view.with_new((), new, frozenset()), dead(self.tombstones))
+
+    @cached_property
+    def split_writers(self) -> AbstractSet[bytes | None]:
+        """The writers of several segments: after a failed fsync two of them have the same frames."""
+        count = Counter(segment.summary.writer for segment in self.segments)
+        return {writer for writer, segments in count.items() if segments > 1}
 
     def in_order(self) -> list[Segment]:
         """The segments as their frames follow each other: by run, writer, and what the writer wrote first."""
@@ -232,14 +238,14 @@ class Reading:
         for _ in range(_LISTINGS):
             gone = [each for each in folder.segments(self._disk, path) if not self._try_segment(each)]
             if not gone:
-                break
+                return
+        for each in gone:
+            self.tell(Kind.UNREADABLE, each, "is listed, and cannot be found")
 
     def _try_segment(self, path: Path) -> bool:
         """Add a segment that a folder lists; False when it is gone."""
         try:
             self._add_segment(path)
-        except FileNotFoundError:
-            return False
         except NewerFormat as exc:
             self.tell(Kind.NEWER, path, str(exc))
         except NoSegment as exc:
@@ -247,6 +253,8 @@ class Reading:
         except Refused as exc:
             self.tell(Kind.REFUSED, path, str(exc))
         except OSError as exc:
+            if is_gone(exc):
+                return False
             self.tell(Kind.UNREADABLE, path, f"cannot be read: {exc.strerror or exc}")
         return True
 

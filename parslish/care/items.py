@@ -88,15 +88,12 @@ def items(
 
 def results(reading: Reading) -> Iterator[tuple[Frame, Item]]:
     """The results among the frames of stores, each once."""
-    writers = [segment.summary.writer for segment in reading.segments]
     given: set[Name] = set()
     for segment in reading.in_order():
-        # After a failed fsync a writer has some of its frames in two segments.
-        twice = writers.count(segment.summary.writer) > 1
         for found in reading.frames(segment):
             if found.header.type != Type.RESULT or found.name in given:
                 continue
-            if twice:
+            if found.header.writer in reading.split_writers:
                 given.add(found.name)
             item = item_of(found, live=reading.is_live(found))
             if item is not None:

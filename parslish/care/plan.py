@@ -25,6 +25,7 @@ from parslish.store import blobs, bodies, folder
 from parslish.store.bodies import Name
 from parslish.store.disk import Disk
 from parslish.store.frame import HEADER_BYTES, SEGMENT_HEADER_BYTES, Type
+from parslish.store.report import Kind
 
 _OURS: Final = re.compile(
     rf".*{re.escape(folder.SUFFIX)}|[0-9a-f]{{64}}{re.escape(blobs.SUFFIX)}|[0-9a-f]{{32}}{re.escape(blobs.UNFINISHED)}"
@@ -143,7 +144,7 @@ class _Draft:
         self._is_untidy = False
         self._left_results = self._held = 0
         self._references: set[bytes] = set()
-        self._all_known = not any(path in self._left for path in reading.wrong)
+        self._all_known = True
 
     def plan(self, keys: Keys) -> StorePlan:
         for segment in self._reading.in_order():
@@ -224,7 +225,9 @@ class _Draft:
     def _gone_blobs(self, sizes: Mapping[Path, int]) -> tuple[Path, ...]:
         """The blobs that nobody refers to once the plan is carried out. A blob is there before what refers to
         it, so as long as there may be a writer all of them stay."""
-        if not (self._all_known and self._fates.all_known) or alive.store(self._path, self._disk):
+        unread = any(path in self._left or kinds.keys() - {Kind.CORRUPT} for path, kinds in self._reading.wrong.items())
+        all_known = self._all_known and self._fates.all_known and not unread
+        if not all_known or alive.store(self._path, self._disk):
             return ()
         needed = {blobs.path_of(self._path, digest) for digest in self._references | self._fates.references}
         return tuple(path for path in sizes if path.suffix != folder.SUFFIX and path not in needed)

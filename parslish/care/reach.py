@@ -62,7 +62,7 @@ class Reached:
 
     def _add(self, run: Path, keys: Keys, force: bool, shared: bool, disk: Disk) -> None:
         if not force and alive.run(run):
-            raise UsageError(f"run {run.name} is still going, so what it will reuse is not known: wait for its end")
+            raise UsageError(f"run {run.name} is still going, so what it will reuse is not known: wait, or use force")
         report = Report()
         try:
             for frame in read_frames(run / EVENTS, keys, types={Type.EVENT}, shared=shared, disk=disk, report=report):

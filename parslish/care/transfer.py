@@ -192,7 +192,8 @@ def export(transfer: Transfer, target: Path, keys: Keys) -> Copied:
 
     Raises:
         UsageError: there is something under the target's name.
-        StoreFull, StoreError: it cannot be written; nothing is there then.
+        StoreFull, StoreError: it cannot be written. Nothing is there then, unless it was only its name that could not
+            be made durable.
     """
     disk = transfer.disk
     _refuse_nothing(transfer)

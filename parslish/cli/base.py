@@ -42,6 +42,10 @@ COMMANDS: Final[Mapping[str, Section]] = {
         {
             "ls": Entry("checkpoint_ls", "ls", "List the stores of run folders, or the records of a store."),
             "verify": Entry("checkpoint_verify", "verify", "Read every byte of stores: clean, torn or corrupt."),
+            "compact": Entry("checkpoint_care", "compact", "Drop what does not count, and put the rest together."),
+            "prune": Entry("checkpoint_care", "prune", "Let results go: by app, run, age, size or reachability."),
+            "export": Entry("checkpoint_care", "export_", "Copy results into a new store."),
+            "import": Entry("checkpoint_care", "import_into", "Copy results of other stores into a run folder."),
         },
     ),
     "config": Section(

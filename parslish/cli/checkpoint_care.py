@@ -49,11 +49,12 @@ _paths = click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(
 @_paths
 @change_options
 def compact(paths: tuple[str, ...], dry_run: bool, yes: bool, force: bool, shared: bool, as_json: bool) -> int:
-    """Drop what does not count, put the rest together, and sign it with your first key.
+    """Drop what does not count, and put the rest together.
 
-    PATH is a run folder (the default is runinfo), a run or a store. A result does not count when a newer one in the
-    same store has its key, or when it was invalidated. Segments whose writer may be alive are left alone, and so are
-    damaged ones, unless --force is given. A kill at any moment loses nothing; the same again finishes the work.
+    PATH is a run folder (the default is runinfo), a run or a store. What stays is signed with your first key. A result
+    does not count when a newer one in the same store has its key, or when it was invalidated. Segments whose writer may
+    be alive are left alone, and so are damaged ones, unless --force is given. A kill at any moment loses nothing; the
+    same again finishes the work.
 
     Exit codes: 0 fine, 1 not confirmed, 2 wrong usage, 3 a store cannot be read or written.
     """
@@ -95,10 +96,11 @@ def export_(
     as_json: bool,
     **chosen: Any,
 ) -> int:
-    """Copy results into a new store that can be carried elsewhere.
+    """Copy results into a new store.
 
-    PATH is a run folder (the default is runinfo), a run, a store or a segment. TARGET is the folder of the new store.
-    It gets the results that count and fulfil all that is given, also those of the stores that these build upon.
+    PATH is a run folder (the default is runinfo), a run, a store or a segment. TARGET is the folder of the new store,
+    which can be carried elsewhere. It gets the results that count and fulfil all that is given, also those of the
+    stores that these build upon.
 
     Exit codes: 0 fine, 1 not confirmed, or there is no such result, 2 wrong usage, 3 a store cannot be read or written.
     """
@@ -127,11 +129,11 @@ def import_into(
     as_json: bool,
     **chosen: Any,
 ) -> int:
-    """Copy results of other stores into a run folder, where scripts find them.
+    """Copy results of other stores into a run folder.
 
-    PATH is a run folder, a run, a store or a segment. They become a run of their own, signed with your first key;
-    results that the run folder has already stay as they are. Those of another account need its keys, which it gets by
-    parslish key export, or --trust. A Parsl checkpoint cannot be imported, and why is said.
+    PATH is a run folder, a run, a store or a segment. Its results become a run, signed with your first key, where
+    scripts find them; results that the run folder has already stay as they are. Those of another account need its keys
+    (parslish key export), or --trust. A Parsl checkpoint cannot be imported, and why is said.
 
     Exit codes: 0 fine, 1 not confirmed, or there is nothing new, 2 wrong usage, 3 a store cannot be read or written, or
     its results are signed with keys that are not yours.
