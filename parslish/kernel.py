@@ -69,6 +69,7 @@ class DataFlowKernel:
         self._ids = itertools.count()
         self._refusal: str | None = None  # why no task is accepted any more
         self.cleanup_called = False
+        self._is_parents = False  # this process is a fork of the one that made it
         self.memoizer.start(self)
         try:
             self._executors = Executors(config.executors, config.internal_tasks_max_threads)
@@ -173,6 +174,8 @@ class DataFlowKernel:
         Returns:
             The checkpoint folder of this run.
         """
+        if self._is_parents:
+            self._check_open()
         try:
             return str(self._run.checkpointer.checkpoint())
         except InternalError:
@@ -224,6 +227,7 @@ class DataFlowKernel:
     def disown(self) -> None:
         """In a forked child: this kernel, its threads and its files are the parent's."""
         self._scheduler.halted = True
+        self._is_parents = True
         self._refusal = "belongs to the process that this one was forked from"
         self.cleanup_called = True
         loader.forget(self)

@@ -110,7 +110,7 @@ class Executor(abc.ABC):
 
     def launch(self, attempt: Try, sink: Sink) -> None:
         """Run one try and answer through `sink`."""
-        began = time.time()
+        started, began = time.time(), time.perf_counter()
         try:
             future = self.submit(attempt.func, attempt.resources, *attempt.args, **attempt.kwargs)
         except Exception as exc:  # executor boundary
@@ -122,7 +122,8 @@ class Executor(abc.ABC):
         def answer(done: Future[Any]) -> None:
             exc = CancelledError() if done.cancelled() else done.exception()
             value = None if exc else done.result()
-            sink.deliver(Reply(attempt, value, exc, started=began, duration=time.time() - began, worker=worker))
+            duration = time.perf_counter() - began
+            sink.deliver(Reply(attempt, value, exc, started=started, duration=duration, worker=worker))
 
         future.add_done_callback(answer)
 

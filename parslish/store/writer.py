@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from parslish.secret import Keys
-from parslish.store import frame
+from parslish.store import folder, frame
 from parslish.store.disk import Disk
 from parslish.store.frame import SegmentHeader, Type
 from parslish.store.pending import UNNUMBERED, Entry, Queue
@@ -137,7 +137,11 @@ class Writer:
     def _open_segment(self, first: int) -> SegmentWriter:
         created_us = int(self._disk.time() * 1e6)
         header = SegmentHeader(self._run_number, self.next_ordinal, self._id, first, self._key_id, created_us)
-        self.segment = SegmentWriter(self._disk, self._where, header, self._sign)
+        try:
+            self.segment = SegmentWriter(self._disk, self._where, header, self._sign)
+        except FileNotFoundError:  # somebody has removed the folder
+            folder.make(self._disk, self._where)
+            self.segment = SegmentWriter(self._disk, self._where, header, self._sign)
         self.next_ordinal += 1
         return self.segment
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,18 @@ class Driver:
     """One script, running in a session of its own, so that whatever it starts can be found again.
 
     Args:
-        script: a file of `scripts/`.
+        script: a file of `scripts/`, or its path.
         args: its command line.
+        under: a command that runs it, and its own command line.
+        patience_s: how long it may take to end.
     """
 
-    def __init__(self, script: str, *args: object) -> None:
+    def __init__(self, script: str, *args: object, under: Sequence[str] = (), patience_s: float = PATIENCE_S) -> None:
+        self.patience_s = patience_s
         # Where the library under test lies, which need not be where the tests lie.
         home = str(Path(parslish.__file__).parents[1])
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", str(SCRIPTS / script), *map(str, args)],
+            [*under, sys.executable, "-X", "faulthandler", str(SCRIPTS / script), *map(str, args)],
             env={**os.environ, "PYTHONPATH": home, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -72,7 +75,7 @@ class Driver:
     def end(self) -> tuple[int, str]:
         """Wait for the end; returns exit code and stderr. A script that hangs shows its stacks and fails."""
         try:
-            out, self.err = self.process.communicate(timeout=PATIENCE_S)
+            out, self.err = self.process.communicate(timeout=self.patience_s)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)
             out, self.err = self.process.communicate()

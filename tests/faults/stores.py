@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from parslish.secret import Keys
 from parslish.store.check import check
 from parslish.store.disk import Disk
-from parslish.store.frame import Type
+from parslish.store.folder import segments
+from parslish.store.frame import NO_KEY, Type
 from parslish.store.log import Log
-from parslish.store.reader import Store
+from parslish.store.reader import Store, read_frames
 from parslish.store.report import Kind
 from tests.faults.disk import MemoryDisk
 
@@ -82,3 +85,19 @@ def verdict(disk: Disk) -> str:
 def corruption(store: Store) -> list[str]:
     """What was reported as damage."""
     return [str(finding) for finding in store.report.of(Kind.CORRUPT)]
+
+
+def rewrite(folder: str, disk: Disk, *, keep: Collection[str] = ()) -> Iterator[None]:
+    """What a compaction does, step by step: write the segments of a folder anew, all but some, then remove them."""
+    old = [path for path in segments(disk, Path(folder)) if path.name not in keep]
+    frames = [record for path in old for record in read_frames(path, KEYS, disk=disk)]
+    for run in sorted({record.run_number for record in frames}):
+        log = Log(folder, keys=KEYS, run_number=run, sync="manual", disk=disk)
+        for record in frames:
+            if record.run_number == run:
+                log.append(record.type, record.body, b"" if record.key == NO_KEY else record.key)
+        assert log.close()
+        yield
+    for path in old:
+        disk.unlink(path)
+        yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults import plan
 from tests.faults.stores import SOAK, Sample, found, sample, seeded, verdict
 
 
@@ -25,3 +26,4 @@ def test_a_flipped_bit_is_noticed_and_costs_one_record_at_most(one: Sample) -> N
             assert verdict(disk) != "clean", f"bit {bit} is not noticed"
         else:  # the verdict on a torn segment is "torn" in any case; a record that is lost must be told
             assert len(values) == len(one.stored) or verdict(disk) == "corrupt", f"bit {bit}"
+    plan.count("T2", len(one.content) * 8)

@@ -11,6 +11,7 @@ from parslish.errors import StoreError
 from parslish.store import writer
 from parslish.store.frame import Type
 from parslish.store.log import Log
+from tests.faults import plan
 from tests.faults.disk import FailingCalls, MemoryDisk
 from tests.faults.stores import FOLDER, KEYS, corruption, found, records, seeded, verdict
 
@@ -45,6 +46,7 @@ def test_what_a_failed_fsync_lost_is_written_again(times: int) -> None:
             assert values == stored, f"fsync {n}"
         assert not corruption(store), f"fsync {n}"
         assert disk.open_descriptors == 0
+        plan.count("T9")
 
 
 def test_a_descriptor_whose_fsync_failed_is_never_used_again() -> None:
@@ -71,6 +73,7 @@ def test_a_descriptor_whose_fsync_failed_is_never_used_again() -> None:
         disk = Watched(FailingCalls(n, ("fsync",), errno.EIO, 2))
         _write(disk, seeded(f"watched {n}"))
         assert disk.failed
+        plan.count("T9")
 
 
 def test_bodies_that_memory_no_longer_holds_are_read_back_from_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

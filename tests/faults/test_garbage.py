@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from parslish.store import frame
+from tests.faults import plan
 from tests.faults.stores import SOAK, Sample, corruption, found, sample, seeded, verdict
 
 CASES = 700 * SOAK
@@ -74,6 +75,7 @@ def test_damage_costs_the_records_it_touches_and_no_other(damage: Damage, closed
         assert not values.keys() & other.stored.keys(), f"case {case}: a frame of another segment was believed"
         if closed and content != one.content:
             assert verdict(disk) != "clean", f"case {case}: bytes {start} to {end}"
+    plan.count("T3", CASES)
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "torn"])
@@ -87,6 +89,20 @@ def test_a_duplicated_stretch_gives_no_record_twice(closed: bool) -> None:
         assert all(len(list(store.find(key))) <= 1 for key in one.stored), f"case {case}"
         cut_apart = _cost(one, end, end + 1)
         assert len(values) >= len(one.stored) - cut_apart, f"case {case}: bytes {start} to {end}"
+    plan.count("T3", CASES)
+
+
+def test_a_frame_whose_checksums_are_right_is_not_believed_without_a_signature() -> None:
+    """Damage that only a hand can do: another body, and all checksums over it anew."""
+    one = sample(seeded("made up"), 1, closed=False, sizes=(40,))
+    header = frame.parse(one.content, frame.SEGMENT_HEADER_BYTES)
+    assert header is not None
+    other = b"made up" + bytes(33)
+    made_up = frame.pack(lambda signed: header.signature, *header[1:9], frame.digest(other)) + other
+    start = frame.SEGMENT_HEADER_BYTES
+    disk = one.damaged(one.content[:start] + made_up + one.content[start + len(made_up) :])
+    assert not found(disk, one.stored)[0]
+    plan.count("T3")
 
 
 def test_a_segment_inside_a_record_is_a_value_and_nothing_else() -> None:

@@ -23,9 +23,13 @@ VERSIONS = ["store-1"]
 
 @pytest.fixture(params=VERSIONS)
 def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return copy_of(request.param, tmp_path)
+
+
+def copy_of(version: str, folder: Path) -> Path:
     """A copy that belongs to its user alone, whatever a checkout made of its modes."""
-    copy = tmp_path / request.param
-    shutil.copytree(DATA / request.param, copy)
+    copy = folder / version
+    shutil.copytree(DATA / version, copy)
     for path in copy.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     return copy

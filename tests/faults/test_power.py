@@ -9,11 +9,12 @@ import pytest
 
 from parslish.store.frame import Type
 from parslish.store.log import Log
+from tests.faults import plan
 from tests.faults.disk import FailingCalls, MemoryDisk
 from tests.faults.stores import FOLDER, KEYS, SOAK, corruption, found, records, seeded, verdict
 
 CHANGING = frozenset({"open", "write", "writev", "fsync", "truncate", "unlink"})
-CUTS = 25 * SOAK  # at each moment
+CUTS = 45 * SOAK  # at each moment
 
 
 class Trace:
@@ -55,3 +56,4 @@ def test_a_power_cut_at_any_moment_takes_nothing_that_was_promised(failing_fsync
             assert values.keys() >= set(list(stored)[:promised]), f"{case}: a promised record is lost"
             assert not corruption(store), f"{case}: nothing durable was damaged"
             assert verdict(after) != "corrupt", case
+        plan.count("T4", CUTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import errno
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -23,7 +24,7 @@ from parslish import (
 )
 from parslish.store.disk import OS_DISK
 from parslish.store.log import Log
-from tests.faults import simulation
+from tests.faults import plan, simulation
 from tests.faults.executor import InlineExecutor
 from tests.faults.simulation import Graph, Outcome, Planned
 from tests.faults.stores import SOAK, seeded
@@ -52,10 +53,13 @@ class Run:
         self.futures: list[Any] = []
         self.cancelled: set[int] = set()
         self.resolved: Counter[int] = Counter()
+        self._told = threading.Semaphore(0)
         self.world = simulation.reset()
         self._before = kernel.task_state_counts
         self._act(rng)
         assert not concurrent.futures.wait(self.futures, PATIENCE_S).not_done, "I2: a future does not resolve"
+        for _ in self.futures:  # a future wakes those who wait before it calls back, perhaps on another thread
+            assert self._told.acquire(timeout=PATIENCE_S), "I2: a future does not call back"
         kernel.wait_for_current_tasks()  # children of cancelled joins, too
 
     def _act(self, rng: random.Random) -> None:
@@ -63,13 +67,17 @@ class Run:
         rng.shuffle(closed)
         for number, node in enumerate(self.graph.nodes):
             self.futures.append(simulation.call(node, self.futures, self.gates))
-            self.futures[-1].add_done_callback(lambda _, number=number: self.resolved.update([number]))
+            self.futures[-1].add_done_callback(lambda _, number=number: self._note_resolved(number))
             if closed and rng.random() < 0.15:
                 self._open(closed.pop())
             if rng.random() < 0.08:
                 self._cancel(rng.randrange(number + 1))
         while closed:
             self._open(closed.pop())
+
+    def _note_resolved(self, number: int) -> None:
+        self.resolved.update([number])
+        self._told.release()
 
     def _open(self, number: int) -> None:
         gate, how = self.gates[number], self.graph.gates[number]
@@ -168,6 +176,7 @@ def simulate(
             run = Run(rng, kernel, graph, config.retries, stored)
             run.judge()
             computed |= simulation.cached_tokens(graph) & run.world.successes.keys()
+            plan.count("T17")
     return frozenset(computed)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from parslish.store import frame
-from tests.faults.stores import Sample, corruption, found, sample, seeded, verdict
+from tests.faults import plan
+from tests.faults.stores import SOAK, Sample, corruption, found, sample, seeded, verdict
 
 SIZES = (0, 1, 40, 90, 1500)
 
 
 def samples() -> list[Sample]:
     rng = seeded("truncation")
-    return [sample(rng, count, closed=closed, sizes=SIZES) for count in (1, 7, 12) for closed in (True, False)]
+    return [sample(rng, count, closed=closed, sizes=SIZES) for count in (1, 7, 12) * SOAK for closed in (True, False)]
 
 
 def _ends(one: Sample) -> list[int]:
@@ -35,6 +36,7 @@ def test_a_cut_at_any_byte_costs_what_is_behind_it_and_no_more(one: Sample) -> N
         assert len(values) == sum(end <= length for end in ends), f"cut at byte {length}"
         assert not corruption(store), f"cut at byte {length}: a torn end is silent"
         assert verdict(disk) == "torn", f"cut at byte {length}"
+    plan.count("T1", len(one.content))
 
 
 def test_a_synced_record_that_is_missing_before_a_later_one_is_reported() -> None:

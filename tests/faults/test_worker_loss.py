@@ -22,6 +22,8 @@ from parslish.task import Try
 from tests.executors import jobs
 from tests.executors.contract import PATIENCE_S, Recorder, make_try
 from tests.executors.test_processes import await_file, await_gone, await_true, is_gone
+from tests.faults import plan
+from tests.faults.stores import SEED, SOAK
 
 NOTICED_S = 0.5
 
@@ -64,7 +66,7 @@ FAULTS: list[tuple[Callable[..., Any], tuple[Any, ...], Callable[[Reply], bool]]
 ]
 
 
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", range(SEED, SEED + 2 * SOAK))
 def test_losses_among_short_tasks_cost_only_the_tasks_concerned(
     executor: ProcessPoolExecutor, sink: Recorder, seed: int
 ) -> None:
@@ -86,6 +88,7 @@ def test_losses_among_short_tasks_cost_only_the_tasks_concerned(
     assert set(Counter(id(r.attempt) for r in sink.replies).values()) == {1}
     wrong = [(str(r.attempt), r.value, r.exception) for r in replies if not expected[r.attempt](r)]
     assert wrong == []
+    plan.count("T11", 2 * len(FAULTS))
 
 
 def test_a_killed_worker_is_noticed_within_half_a_second(

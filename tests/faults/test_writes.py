@@ -12,6 +12,7 @@ from parslish.errors import StoreError, StoreFull
 from parslish.store.check import check
 from parslish.store.frame import Type
 from parslish.store.log import Log
+from tests.faults import plan
 from tests.faults.disk import FailingCalls, MemoryDisk
 from tests.faults.stores import FOLDER, KEYS, Records, corruption, found, records, seeded, verdict
 
@@ -73,6 +74,7 @@ def test_an_error_at_any_call_fails_nothing_and_loses_nothing_that_was_promised(
         disk.before = lambda call: None
         assert faults.failed, f"call {n}: the fault was never met"
         _check(program, disk, f"{error} at call {n}")
+        plan.count("T7")
 
 
 def _check(program: Program, disk: MemoryDisk, case: str) -> None:
@@ -106,6 +108,7 @@ def test_whatever_call_is_the_last_one_what_was_written_is_found(error: str | No
         assert values.keys() >= program.promised, f"call {n}"
         assert not corruption(store), f"call {n}"
         assert verdict(disk) in ("torn", "clean"), f"call {n}"
+        plan.count("T6")
 
 
 @pytest.mark.parametrize("truncates", [True, False], ids=["cut back", "cannot be cut back"])
@@ -123,6 +126,38 @@ def test_half_a_frame_is_not_left_before_the_next_one(truncates: bool) -> None:
         if truncates and program.log.trouble is None:
             sentences = [one.sentence for one in check(FOLDER, disk=disk).segments]
             assert not any("damaged" in sentence or "cannot" in sentence for sentence in sentences), n
+        plan.count("T7")
+
+
+def test_a_kill_at_any_call_takes_nothing_that_was_told_as_written() -> None:
+    told: set[bytes] = set()
+    moments: list[tuple[dict[str, bytes], set[bytes]]] = []
+    disk = MemoryDisk(lambda call: moments.append((disk.contents(), set(told))))
+    stored = records(seeded("told"), 6)
+    log = Log(FOLDER, keys=KEYS, sync="batch", disk=disk)
+    for key, body in stored.items():
+        log.post(Type.RESULT, body, key, when_written=lambda key=key: told.add(key))
+        log.write()
+    assert log.close()
+    assert told == set(stored)
+    for number, (files, seen) in enumerate(moments):
+        left = MemoryDisk.holding(files)
+        left.folders.add(FOLDER)
+        assert found(left, stored)[0].keys() >= seen, f"a record that was told as written is lost at call {number}"
+        plan.count("T6")
+
+
+def test_a_disk_that_writes_nothing_and_gives_no_error_is_one_that_refuses() -> None:
+    disk = MemoryDisk()
+    program = Program(seeded("nothing"), disk)
+    disk.before = lambda call: 0 if call in ("write", "writev") else None
+    for key, body in program.stored.items():
+        program.log.append(Type.RESULT, body, key)
+    assert len(program.troubles) == 1
+    disk.before = lambda call: None
+    assert program.log.close()
+    assert found(disk, program.stored)[0] == program.stored
+    plan.count("T7")
 
 
 def test_a_full_disk_is_told_once_and_so_is_its_end() -> None:

@@ -2,6 +2,8 @@
 
     grid.py EXECUTOR SYNC COUNT SIZE
 
+EXECUTOR is a name, or the address of a Dask scheduler.
+
 Lines: `loaded`, then `seen N` for each result, in the order they come; `done` at the end. Each execution is noted
 in the file `executed`, by the worker, before it returns.
 """
@@ -13,7 +15,7 @@ from concurrent.futures import as_completed
 from blake3 import blake3
 
 import parslish
-from parslish import Config, ProcessPoolExecutor, ThreadPoolExecutor, python_app
+from parslish import Config, DaskExecutor, ProcessPoolExecutor, ThreadPoolExecutor, python_app
 
 EXECUTORS = {
     "threads": lambda: ThreadPoolExecutor(max_threads=2),
@@ -34,7 +36,8 @@ def cell(number: int, size: int, note: str) -> tuple[int, bytes]:
 
 
 def main(executor: str, sync: str, count: int, size: int) -> None:
-    config = Config(executors=[EXECUTORS[executor]()], checkpoint_mode="task_exit", sync=sync)
+    make = EXECUTORS.get(executor, lambda: DaskExecutor(address=executor))
+    config = Config(executors=[make()], checkpoint_mode="task_exit", sync=sync)
     with parslish.load(config):
         print("loaded")
         for future in as_completed([cell(number, size, os.path.abspath("executed")) for number in range(count)]):
