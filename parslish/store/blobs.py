@@ -21,8 +21,8 @@ from parslish.errors import StoreCorrupt
 from parslish.identity.atoms import hasher
 from parslish.store import folder
 from parslish.store.disk import OS_DISK, Disk
-from parslish.store.values import BLOB, Encoded, Piece
 from parslish.store.source import Source
+from parslish.store.values import BLOB, Encoded, Piece
 
 SUFFIX: Final = ".blob"
 UNFINISHED: Final = ".unfinished"  #: what a kill may leave of a blob; nothing refers to it
