@@ -88,7 +88,6 @@ TARGETS = [
     Target("W9", "growth", "parslish fan-in", 1.3),
     Target("W9", "growth", "parslish independent", 1.3),
     Target("W10", "opened", "parslish 10⁶", 0.5),
-    Target("W10", "opened", "parslish after SIGKILL, 10⁶", 3),
     Target("W10", "held", "parslish 10⁶", 150),
 ]
 

@@ -124,7 +124,7 @@ class Log:
 
     @property
     def dropped(self) -> int:
-        """How many of these the disk has not taken to the end."""
+        """How many results, or other frames but bases, the disk has not taken to the end."""
         return self._spool.dropped
 
     def start(self) -> None:

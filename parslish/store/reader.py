@@ -26,6 +26,8 @@ from parslish.store.view import Place, View
 
 __all__ = ["Record", "Store", "read_frames"]
 
+#: Of a frame: run, writer, number, segment, offset, and what tells its content from another.
+_FramePlace = tuple[int, bytes, int, Path, int, bytes]
 Found = Callable[[], Iterable[Path]]
 
 
@@ -185,8 +187,7 @@ def read_frames(
     Raises:
         BadCheckpoint: as `Store.open`.
     """
-    # Of each frame: run, writer, number, segment, offset, and what tells its content from another.
-    places: list[tuple[int, bytes, int, Path, int, bytes]] = []
+    places: list[_FramePlace] = []
 
     def note(found: Iterable[Stretch], where: Path) -> Iterator[Stretch]:
         for stretch in found:
@@ -201,32 +202,40 @@ def read_frames(
     loader = Loader(keys, report or Report(), summarise, shared=shared, disk=disk)
     loader.add(Path(path))
     loader.judge()
-    given: set[tuple[int, bytes]] = set()
-    while places:
-        todo = sorted(places)
-        places.clear()
-        done = yield from _verified(loader, todo, given)
-        if done < len(todo):  # a segment is gone: its records are in another now, those that were given too
-            given |= {(run, content) for run, *_, content in todo[:done]}
-            places += todo[done:]
-            loader.look_again()
+    reading = _Reading(loader)
+    while (yield from reading.next(sorted(places))):  # a segment is gone: its records are in another now
+        known = len(places)
+        loader.look_again()
+        reading.passes_over_gone = len(places) == known
 
 
-def _verified(
-    loader: Loader, todo: list[tuple[int, bytes, int, Path, int, bytes]], given: set[tuple[int, bytes]]
-) -> Generator[Record, None, int]:
-    """The records at these places, each once, but for those that were given; returns at which place it ended, as the
-    segment was gone."""
-    numbers = {part.summary.path: number for number, part in enumerate(loader.parts) if part is not None}
-    last = None
-    for at, (run, writer, seq, where, offset, content) in enumerate(todo):
-        if (run, writer, seq) == last or where not in numbers or (given and (run, content) in given):
-            continue
-        try:
-            record = loader.opener.open(numbers[where], offset)
-        except Vanished:
-            return at
-        if record is not None:
-            last = run, writer, seq
-            yield record
-    return len(todo)
+class _Reading:
+    """The course of `read_frames`: what was given, and by its content, since a segment that replaces others has their
+    frames under names of its own."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.passes_over_gone = False
+        self._loader = loader
+        self._given: set[tuple[int, bytes]] = set()
+        self._loaded: set[Path] = set()
+
+    def next(self, places: Iterable[_FramePlace]) -> Generator[Record, None, bool]:
+        """The records at these places that were not given yet, until one turns out to be in a segment that is gone;
+        returns whether that was so."""
+        numbers = {part.summary.path: number for number, part in enumerate(self._loader.parts) if part is not None}
+        self._loaded |= numbers.keys()
+        for run, _, _, where, offset, content in places:
+            if (run, content) in self._given:
+                continue
+            if where not in numbers:
+                if where in self._loaded and not self.passes_over_gone:
+                    return True
+                continue
+            try:
+                record = self._loader.opener.open(numbers[where], offset)
+            except Vanished:
+                return True
+            if record is not None:
+                self._given.add((run, content))
+                yield record
+        return False

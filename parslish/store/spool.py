@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from parslish.errors import StoreError, StoreFull
+from parslish.store.frame import Type
 from parslish.store.pending import UNNUMBERED, Entry
 from parslish.store.sync import Mode
 from parslish.store.writer import Writer
@@ -76,7 +77,7 @@ class Spool:
             writer = self._writer
             self.appended += len(entries)
             if self._finished:
-                self.dropped += len(entries)
+                self._drop(entries)
                 self._release(entries)
                 return None
             # Numbered already: their writing was cut short, by Ctrl-C perhaps, and only a file may have their bodies.
@@ -112,7 +113,7 @@ class Spool:
         with self._flushing, self._lock:
             self._finished = True
             self._writer.finish()
-            self.dropped += len(self._writer.backlog)
+            self._drop(self._writer.backlog)
             self._writer.backlog.clear()
 
     # ---------------------------------------------------------------- without _lock
@@ -166,14 +167,18 @@ class Spool:
         except OSError as exc:
             self._fall(exc)
             return False
-        self.dropped += len(lost)
+        self._drop(lost)
         self._release(lost)
         return True
+
+    def _drop(self, entries: Iterable[Entry]) -> None:
+        # What says on which folders this one stands is no loss of its own: it is worth what it stood for.
+        self.dropped += sum(entry.type != Type.BASES for entry in entries)
 
     def _queue(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if self._writer.backlog.size_bytes + entry.size_bytes > self._backlog_limit_bytes:
-                self.dropped += 1
+                self._drop([entry])
                 self._release([entry])
             else:
                 self._writer.backlog.append(entry)

@@ -25,9 +25,11 @@ def entry(writer: int, number: int) -> tuple[bytes, bytes]:
 
 
 def main(folder: str, writer: int, count: int, parts: int) -> None:
-    keys = Keys.load()
+    keys, parent = Keys.load(), os.getppid()
     for part in range(parts):
         while not os.path.exists(f"part-{part}"):
+            if os.getppid() != parent:
+                sys.exit("the test has gone")
             time.sleep(0.002)
         log = Log(folder, keys=keys, run_number=writer)
         for number in range(part, count, parts):
