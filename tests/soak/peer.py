@@ -46,7 +46,8 @@ ROWS = {
     "fill failed": "tasks that failed",
     "fill hung": "scripts that hung or crashed",
     "fill refused": "checkpoints that did not load any more",
-    "fill lost": "results that the script had seen, that did not fit, and that are lost: computed again, or not loaded",
+    "fill seen": "results that the script had seen",
+    "fill lost": "of which are lost: computed again, or not loaded",
     "fill wrong": "wrong values",
 }
 
@@ -182,6 +183,7 @@ def fill(library: Library, rng: random.Random, folder: Path) -> None:
         return
     run = library.run(folder, [*command, "sh", "-c", script, str(small)])
     library.figures["fills"] += 1
+    library.figures["fill seen"] += len(run.of("seen"))
     library.figures["fill failed"] += len(run.of("failed"))
     library.figures["fill hung"] += not run.facts["done"]
     library.resume(kept, set(run.of("seen")), "fill")
