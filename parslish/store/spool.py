@@ -140,7 +140,8 @@ class Spool:
             with self._lock:
                 if writer.segment is segment:
                     writer.give_up_segment()
-                if last or self.trouble is not None:
+                # A file that was removed can be made anew at once, but not what was durable in it: that is told.
+                if last or self.trouble is not None or isinstance(exc, FileNotFoundError):
                     self._fall(exc)
             return False
         with self._lock:

@@ -244,3 +244,26 @@ def test_after_a_kill_everything_appended_is_there(tmp_path: Path) -> None:
     stored = {number.to_bytes(32, "big"): b"body %d" % number for number in range(150)}
     assert read_all(tmp_path / "store", stored) == stored
     assert check(tmp_path / "store").state == "torn"
+
+
+def test_a_segment_that_somebody_removes_is_told_of_and_what_was_not_synced_is_stored_anew(tmp_path: Path) -> None:
+    troubles: list[StoreError] = []
+    recoveries: list[bool] = []
+    log = Log(
+        tmp_path / "store",
+        keys=KEYS,
+        sync="manual",
+        on_trouble=troubles.append,
+        on_recovery=lambda: recoveries.append(True),
+    )
+    log.append(Type.RESULT, b"durable, and gone", bytes(32))
+    assert log.sync()
+    for segment in (tmp_path / "store").iterdir():
+        segment.unlink()
+    log.append(Type.RESULT, b"not synced", bytes([1]) * 32)
+    assert log.sync()
+    assert ["removed" in str(trouble) for trouble in troubles] == recoveries == [True]
+    assert log.close()
+    store = Store.open([tmp_path / "store"], KEYS)
+    assert [record.body for record in store.find(bytes([1]) * 32)] == [b"not synced"]
+    assert bytes(32) not in store
