@@ -11,6 +11,7 @@ import collections
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,8 @@ def fan(first: int, count: int) -> None:
 
 def main(shape: str, executor: str, count: int) -> None:
     with parslish.load(Config([EXECUTORS[executor]()], checkpoint_mode="task_exit", memo_entries=KEPT)) as kernel:
+        while not os.listdir(f"{kernel.run_dir}/events"):  # its file is opened by a thread, when that comes to it
+            time.sleep(0.01)
         for part in range(PARTS):
             globals()[shape](part * count // PARTS, count // PARTS)
             gc.collect()
