@@ -26,6 +26,7 @@ RUNS = {
 }
 WARM = 3  # parts after which all that is made once has been made
 SLACK_BYTES = 16 << 20
+PASSING = 2  # descriptors that are open for a moment: of a folder, while it is fsynced. One a part would be six.
 PER_TASK_BYTES = 64  # of a stored one, in the index that its segment gets at the end
 
 
@@ -40,7 +41,7 @@ def test_memory_and_descriptors_stay_as_they_are(shape: str, executor: str) -> N
     memory, descriptors = [int(size) for size, _ in held], [int(number) for _, number in held]
     assert len(memory) == PARTS
     assert memory[-1] < memory[WARM] + SLACK_BYTES + (PER_TASK_BYTES * count if shape == "kept" else 0), memory
-    assert descriptors[-1] <= descriptors[WARM], descriptors
+    assert descriptors[-1] <= descriptors[WARM] + PASSING, descriptors
     assert driver.facts("executed") == [count + (PARTS if shape == "fan" else 0)]
     assert driver.survivors() == []
     plan.count("T16")
