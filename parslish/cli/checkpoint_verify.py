@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import click
-import msgpack
 
 from parslish.cli.output import FINE, TROUBLE, Column, counted, json_option, json_value, line, say, size, table
 from parslish.cli.places import Place, known_keys, places, worst
@@ -59,7 +58,7 @@ def blob_of(body: bytes) -> Reference | None:
     """The blob that a result's body refers to, if it does."""
     try:
         return reference_in(StoredResult.unpack(body).encoded)
-    except (ValueError, TypeError, msgpack.exceptions.UnpackException):
+    except ValueError:
         return None  # no result, or of a newer version: what it refers to is not known
 
 
