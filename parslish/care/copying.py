@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from pathlib import Path
-from typing import Final
 
 from parslish.errors import StoreCorrupt
 from parslish.identity.atoms import hasher
@@ -14,9 +12,6 @@ from parslish.store import blobs
 from parslish.store.blobs import Reference
 from parslish.store.disk import Disk
 from parslish.store.source import Source
-
-_CHUNK_BYTES: Final = 8 << 20
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def copy_blob(source: Path, reference: Reference, target: Path, disk: Disk) -> None:
@@ -47,14 +42,12 @@ def _copy(content: Source, reference: Reference, path: Path, disk: Disk) -> bool
     if content.size != reference.size:
         return False
     state = hasher(reference.size)
-    fd = disk.open(path, _FLAGS, 0o600)
+    fd = disk.open(path, blobs.NEW, 0o600)
     try:
-        for place in range(0, reference.size, _CHUNK_BYTES):
-            chunk = content.read(place, min(_CHUNK_BYTES, reference.size - place))
+        for place in range(0, reference.size, blobs.CHUNK_BYTES):
+            chunk = content.read(place, min(blobs.CHUNK_BYTES, reference.size - place))
             state.update(chunk)
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[disk.write(fd, rest) :]
+            blobs.write_piece(disk, fd, memoryview(chunk))
         disk.fsync(fd)
     finally:
         disk.close(fd)

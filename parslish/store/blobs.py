@@ -28,8 +28,8 @@ SUFFIX: Final = ".blob"
 UNFINISHED: Final = ".unfinished"  #: what a kill may leave of a blob; nothing refers to it
 _DIGEST_BYTES: Final = 32
 _SIZE: Final = struct.Struct("<Q")
-_CHUNK_BYTES: Final = 8 << 20  # digested and written, or read and digested, while the processor's cache holds it
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CHUNK_BYTES: Final = 8 << 20  # digested and written, or read and digested, while the processor's cache holds it
+NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Reference(NamedTuple):
@@ -103,11 +103,11 @@ class Blobs:
 
     def _write(self, path: Path, sections: Sequence[Sequence[Piece]], digest: bytes) -> bool:
         """Write and fsync a file; False when the content is not what it was. Raises OSError."""
-        fd = self._disk.open(path, _NEW, 0o600)
+        fd = self._disk.open(path, NEW, 0o600)
         try:
             for section in sections:
                 for piece in section:
-                    self._write_piece(fd, memoryview(piece))
+                    write_piece(self._disk, fd, memoryview(piece))
             from concurrent.futures import ThreadPoolExecutor  # most runs have no large values, and need not load it
 
             # Beside the fsync, which waits for the disk.
@@ -118,14 +118,16 @@ class Blobs:
         finally:
             self._disk.close(fd)
 
-    def _write_piece(self, fd: int, piece: memoryview) -> None:
-        for at in range(0, len(piece), _CHUNK_BYTES):
-            chunk = piece[at : at + _CHUNK_BYTES]
-            while chunk:
-                written = self._disk.write(fd, chunk)
-                if not written:
-                    raise OSError(errno.EIO, os.strerror(errno.EIO))
-                chunk = chunk[written:]
+
+def write_piece(disk: Disk, fd: int, piece: memoryview) -> None:
+    """Write all of a piece of memory. Raises OSError."""
+    for at in range(0, len(piece), CHUNK_BYTES):
+        chunk = piece[at : at + CHUNK_BYTES]
+        while chunk:
+            written = disk.write(fd, chunk)
+            if not written:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            chunk = chunk[written:]
 
 
 def read(where: Path, reference: Reference, disk: Disk = OS_DISK) -> list[bytearray]:
@@ -161,8 +163,8 @@ def check(disk: Disk, where: Path, reference: Reference) -> str | None:
         source = Source(disk, path, shared=True)
         if source.size != reference.size:
             return f"its value in {path.name} is {source.size:,} bytes long, not {reference.size:,}"
-        buffer = memoryview(bytearray(min(_CHUNK_BYTES, reference.size)))
-        for place in range(0, reference.size, _CHUNK_BYTES):
+        buffer = memoryview(bytearray(min(CHUNK_BYTES, reference.size)))
+        for place in range(0, reference.size, CHUNK_BYTES):
             _fill(source, place, buffer[: reference.size - place], state)
     except OSError as exc:
         return f"its value in {path.name} cannot be read: {exc.strerror or exc}"
@@ -171,8 +173,8 @@ def check(disk: Disk, where: Path, reference: Reference) -> str | None:
 
 def _fill(source: Source, place: int, into: memoryview, state: blake3) -> int:
     """Read as much as `into` takes, from `place` on, and digest it; returns how much that is. Raises OSError."""
-    for at in range(0, len(into), _CHUNK_BYTES):
-        chunk = into[at : at + _CHUNK_BYTES]
+    for at in range(0, len(into), CHUNK_BYTES):
+        chunk = into[at : at + CHUNK_BYTES]
         got = source.read_into(place + at, chunk)
         if got != len(chunk):
             raise OSError(errno.EIO, "it ends too early")
