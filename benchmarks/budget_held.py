@@ -26,7 +26,7 @@ from parslish.executors.cell import Cell, create
 from parslish.executors.processes import ProcessPoolExecutor
 from parslish.executors.threads import ThreadPoolExecutor
 from parslish.executors.wire import Channel
-from parslish.runs.recorder import Recorder
+from parslish.history.recorder import Recorder
 from parslish.store.sync import Syncer
 from parslish.task import Try
 

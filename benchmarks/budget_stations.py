@@ -23,10 +23,10 @@ from parslish.executors.remote import RemoteWorker
 from parslish.executors.threads import ThreadPoolExecutor
 from parslish.executors.wire import Channel
 from parslish.future import AppFuture
+from parslish.history.journal import Journal
 from parslish.identity.key import KeyMaker
 from parslish.lean import LeanFuture
 from parslish.memo import Memo
-from parslish.runs.journal import Journal
 from parslish.scheduler import Scheduler
 from parslish.store.disk import OS_DISK
 from parslish.store.log import Log

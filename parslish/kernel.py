@@ -29,9 +29,9 @@ from parslish.errors import InternalError, KernelClosed, StoreError
 from parslish.executors.base import Executor
 from parslish.executors.choice import Executors
 from parslish.future import AppFuture
+from parslish.history.lineage import COMPLETED
 from parslish.memoizer import BasicMemoizer
 from parslish.run import Run
-from parslish.runs.lineage import COMPLETED
 from parslish.scheduler import Scheduler
 from parslish.table import TaskTable
 from parslish.task import WAITING, State, Task

@@ -14,11 +14,11 @@ from parslish import exit_code, logs
 from parslish.checkpoint import Checkpointer
 from parslish.config import Config
 from parslish.errors import StoreError
+from parslish.history import card, folder, lineage
+from parslish.history.journal import Journal, run_facts
+from parslish.history.recorder import Recorder
 from parslish.leases import Leases
 from parslish.memo import Memo
-from parslish.runs import card, folder, lineage
-from parslish.runs.journal import Journal, run_facts
-from parslish.runs.recorder import Recorder
 from parslish.secret import Keys
 from parslish.store.reader import Store
 from parslish.store.report import told

@@ -13,7 +13,7 @@ import pytest
 
 import parslish
 from parslish import Config, DataFlowKernel, States, python_app
-from parslish.runs import card
+from parslish.history import card
 from parslish.store.segment import SegmentWriter
 
 Runs = list[Any]

@@ -25,7 +25,7 @@ LAYERS = [
     ["memo", "executors", "leases", "turns"],
     ["care"],
     ["result"],
-    ["runs"],
+    ["history"],
     ["codec"],
     ["staging"],
     ["future", "bash", "bash_guard"],
@@ -73,7 +73,7 @@ def test_every_module_has_a_layer() -> None:
 
 def test_reading_runs_and_stores_imports_nothing_that_unpickles() -> None:
     """`show`, `ls` and `verify` must not be able to run what a store holds."""
-    for package in ("runs", "store", "care", "cli"):
+    for package in ("history", "store", "care", "cli"):
         for path in (PACKAGE / package).rglob("*.py"):
             names = {
                 alias.name

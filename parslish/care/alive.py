@@ -14,8 +14,8 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from parslish.runs import card
-from parslish.runs.folder import CHECKPOINT, EVENTS
+from parslish.history import card
+from parslish.history.folder import CHECKPOINT, EVENTS
 from parslish.store import folder
 from parslish.store.disk import OS_DISK, Disk
 from parslish.store.frame import NewerFormat

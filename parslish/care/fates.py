@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -39,6 +40,7 @@ class Fates:
         self._dead = dead(moving)
         self._given: set[Name] = set()
         self._bases: set[bytes] = set()
+        self._unread: set[tuple[int, bytes, bytes]] = set()
         self._best: dict[bytes, tuple[tuple[int, Name], int]] = {}  # of keys with several results: rank and place
         self._sizes = array("Q")  # of each frame, with its entry in the index
         self._blobs: dict[int, bytes] = {}  # place of a frame → digest
@@ -100,10 +102,18 @@ class Fates:
         if found.name in self._dead:
             return KILLED
         if item is None:
-            return STAYS
+            return self._fate_of_unread(found)
         if self._goes is not None and self._goes(item):
             return CHOSEN
         return self._rank(item, place) if self._reading.is_repeated(item.key) else STAYS
+
+    def _fate_of_unread(self, found: Frame) -> int:
+        """A compaction that was killed may have left a copy, by another writer; no facts tell which one counts."""
+        same = found.header.run, found.header.key, hashlib.blake2b(found.body, digest_size=16).digest()
+        if same in self._unread:
+            return TWICE
+        self._unread.add(same)
+        return STAYS
 
     def _rank(self, item: Item, place: int) -> int:
         """Of the results with one key the highest rank stays."""

@@ -12,9 +12,9 @@ import msgpack
 
 from parslish.care import alive
 from parslish.care.frames import Frame, Reading
+from parslish.history import card
+from parslish.history.folder import CHECKPOINT, numbered
 from parslish.result import EXCEPTION, StoredResult
-from parslish.runs import card
-from parslish.runs.folder import CHECKPOINT, numbered
 from parslish.secret import Keys
 from parslish.store import blobs, folder
 from parslish.store.blobs import Reference

@@ -15,7 +15,7 @@ from typing import Final
 from parslish.care import alive
 from parslish.care.frames import Frame, Reading
 from parslish.errors import BadCheckpoint
-from parslish.runs.folder import CHECKPOINT, numbered
+from parslish.history.folder import CHECKPOINT, numbered
 from parslish.secret import Keys
 from parslish.store import bodies
 from parslish.store.bodies import Name

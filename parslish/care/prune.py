@@ -11,7 +11,7 @@ from parslish.care.plan import Plan, plan_store
 from parslish.care.reach import Reached
 from parslish.care.selection import Choice, Filter, both, but, most_recent
 from parslish.errors import UsageError
-from parslish.runs.folder import CHECKPOINT
+from parslish.history.folder import CHECKPOINT
 from parslish.secret import Keys
 from parslish.store.disk import OS_DISK, Disk
 

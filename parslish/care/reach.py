@@ -11,9 +11,9 @@ from parslish.care import alive
 from parslish.care.items import Item
 from parslish.care.selection import number_of
 from parslish.errors import BadCheckpoint, StoreError, UsageError
-from parslish.runs import event
-from parslish.runs.event import Kind as Event
-from parslish.runs.folder import CHECKPOINT, EVENTS, numbered
+from parslish.history import event
+from parslish.history.event import Kind as Event
+from parslish.history.folder import CHECKPOINT, EVENTS, numbered
 from parslish.secret import Keys
 from parslish.store.disk import OS_DISK, Disk
 from parslish.store.frame import Type

@@ -23,8 +23,8 @@ from parslish.care.reach import Reached
 from parslish.care.selection import Choice, Filter, both, most_recent
 from parslish.care.writing import refused, write_segment
 from parslish.errors import StoreCorrupt, Untrusted, UsageError
-from parslish.runs import card, lineage
-from parslish.runs.folder import CHECKPOINT, create
+from parslish.history import card, lineage
+from parslish.history.folder import CHECKPOINT, create
 from parslish.secret import Keys
 from parslish.store import folder
 from parslish.store.disk import OS_DISK, Disk
@@ -247,7 +247,7 @@ def _refuse_nothing(transfer: Transfer) -> None:
 
 
 def _facts(transfer: Transfer, number: int, before: lineage.Lineage) -> dict[str, object]:
-    from parslish.runs.journal import run_facts  # here: listings do without all that a run needs
+    from parslish.history.journal import run_facts  # here: listings do without all that a run needs
 
     sources = [os.path.abspath(source) for source in transfer.sources]
     signed = "anybody" if transfer.keys is None else [each.hex() for each in transfer.keys.ids()]

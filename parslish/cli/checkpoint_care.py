@@ -23,7 +23,7 @@ from parslish.cli.choosing import change_options, choice_options
 from parslish.cli.output import FINE, NOT_SO, TROUBLE, Column, counted, json_value, line, say, size, table
 from parslish.cli.places import RUN_DIR, places
 from parslish.errors import UsageError
-from parslish.runs.folder import CHECKPOINT
+from parslish.history.folder import CHECKPOINT
 from parslish.secret import Keys, key_file
 
 _PLAN: Final = (

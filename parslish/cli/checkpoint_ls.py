@@ -34,7 +34,7 @@ from parslish.cli.output import (
 )
 from parslish.cli.places import Place, known_keys, places, worst
 from parslish.errors import UsageError
-from parslish.runs import card
+from parslish.history import card
 from parslish.secret import Keys, key_file
 from parslish.store import blobs, folder
 from parslish.store.check import CLEAN, CORRUPT, TORN, glance

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from parslish.cli.output import say
 from parslish.errors import BadCheckpoint, UsageError
-from parslish.runs.folder import CHECKPOINT, EVENTS, numbered
+from parslish.history.folder import CHECKPOINT, EVENTS, numbered
 from parslish.secret import Keys, key_file
 from parslish.store.check import CLEAN, CORRUPT, TORN
 from parslish.store.folder import SUFFIX

@@ -215,6 +215,16 @@ def _all(disk: Disk) -> list[Frame]:
     return [one for segment in reading.segments for one in reading.frames(segment)]
 
 
+def test_a_result_of_a_newer_version_that_is_there_twice_is_kept_once() -> None:
+    """As a compaction leaves it that was killed before it removed the old segments."""
+    disk = MemoryDisk()
+    for _ in range(2):
+        Writer(disk).add({key(2): b"\x93\x02of a newer version"}).close()
+    Writer(disk, run=4).add({key(2): b"\x93\x02of a newer version"}).close()
+    compacted(disk)
+    assert frames(disk, Type.RESULT) == [b"\x93\x02of a newer version"] * 2, "one for each run"
+
+
 def test_a_result_of_a_form_that_is_not_known_is_kept_and_so_are_all_blobs() -> None:
     disk = MemoryDisk()
     Writer(disk).add({key(1): large(FOLDER, disk, b"whose"), key(2): b"\x93\x02of a newer version"}).close()

@@ -20,7 +20,7 @@ from parslish.care.items import Item, items, stores
 from parslish.care.selection import Filter
 from parslish.care.transfer import Copied, export, import_, plan_export, plan_import
 from parslish.errors import StoreError, StoreFull, Untrusted, UsageError
-from parslish.runs import card
+from parslish.history import card
 from parslish.secret import Keys
 from parslish.store.check import check
 from parslish.store.disk import OS_DISK, Disk

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from parslish.history.folder import CHECKPOINT, create
 from parslish.result import VALUE, StoredResult
-from parslish.runs.folder import CHECKPOINT, create
 from parslish.secret import Keys
 from parslish.store.frame import Type
 from parslish.store.log import Log

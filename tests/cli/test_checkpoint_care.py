@@ -14,8 +14,8 @@ import pytest
 from parslish import secret
 from parslish.care.items import items
 from parslish.cli.choosing import age_of, size_of
+from parslish.history.folder import CHECKPOINT
 from parslish.result import VALUE, StoredResult
-from parslish.runs.folder import CHECKPOINT
 from parslish.secret import Keys
 from parslish.store.frame import Type
 from parslish.store.log import Log

@@ -12,7 +12,7 @@ import pytest
 
 from parslish.care.items import Item, items
 from parslish.cli.output import size
-from parslish.runs import card
+from parslish.history import card
 from parslish.secret import Keys
 from parslish.store import bodies
 from parslish.store.frame import Type

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parslish.runs.folder import CHECKPOINT, EVENTS, create
+from parslish.history.folder import CHECKPOINT, EVENTS, create
 from parslish.secret import Keys
 from parslish.store.blobs import Blobs, path_of
 from parslish.store.frame import HEADER_BYTES, SEGMENT_HEADER_BYTES, Type

@@ -23,7 +23,7 @@ from benchmarks.budget_held import (
     held_side_of_work,
 )
 from parslish import python_app
-from parslish.runs.recorder import Recorder
+from parslish.history.recorder import Recorder
 
 N = 1_000
 

@@ -17,7 +17,7 @@ import pytest
 
 import parslish
 from parslish import Config, StoreError, StoreFull, exit_code, python_app
-from parslish.runs.recorder import read_events
+from parslish.history.recorder import read_events
 from parslish.secret import Keys
 from parslish.store.disk import OS_DISK
 from parslish.store.log import Log

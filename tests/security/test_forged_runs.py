@@ -14,10 +14,10 @@ import pytest
 
 import parslish
 from parslish import Config, python_app
-from parslish.runs import card, lineage
-from parslish.runs.event import Kind, pack
-from parslish.runs.folder import create, numbered
-from parslish.runs.recorder import read_events
+from parslish.history import card, lineage
+from parslish.history.event import Kind, pack
+from parslish.history.folder import create, numbered
+from parslish.history.recorder import read_events
 from parslish.secret import Keys
 from parslish.store import frame
 from parslish.store.frame import Type

@@ -36,8 +36,8 @@ LOOK = """
 import json, sys
 from pathlib import Path
 from parslish.care.items import items, stores
-from parslish.runs import card
-from parslish.runs.recorder import read_events
+from parslish.history import card
+from parslish.history.recorder import read_events
 from parslish.secret import Keys
 from parslish.store.check import check
 from parslish.store.reader import read_frames
@@ -67,7 +67,7 @@ def test_what_unpickles_would_be_found() -> None:
     assert {"parslish.codec", "dill"} <= loaded_by(code)
 
 
-@pytest.mark.parametrize("package", ["runs", "store", "care", "cli"])
+@pytest.mark.parametrize("package", ["history", "store", "care", "cli"])
 def test_no_module_that_lists_or_verifies_imports_what_unpickles(package: str) -> None:
     loaded = loaded_by(EVERY.format(package=package))
     assert f"parslish.{package}" in loaded
@@ -95,7 +95,7 @@ def test_a_canary_that_we_have_signed_ourselves_is_listed_and_verified_in_silenc
     assert canary.sang  # it was there to sing
 
 
-@pytest.mark.parametrize("package", ["runs", "store", "care"])
+@pytest.mark.parametrize("package", ["history", "store", "care"])
 def test_none_of_them_names_what_unpickles(package: str) -> None:
     """`pickletools` only reads a pickle's instructions."""
     for path in (PACKAGE / package).rglob("*.py"):

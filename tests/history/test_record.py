@@ -11,9 +11,9 @@ import pytest
 
 import parslish
 from parslish import Config, join_app, python_app
-from parslish.runs import card, event, lineage
-from parslish.runs.event import FIELDS, Kind
-from parslish.runs.recorder import GROUP, Recorder, read_events
+from parslish.history import card, event, lineage
+from parslish.history.event import FIELDS, Kind
+from parslish.history.recorder import GROUP, Recorder, read_events
 from parslish.secret import Keys
 
 Events = list[dict[str, Any]]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-from parslish.runs import card
+from parslish.history import card
 
 COMPLETED = "completed"
 _ROOT_LENGTH = 32

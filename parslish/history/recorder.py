@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from parslish.errors import StoreError
-from parslish.runs import event
-from parslish.runs.event import Event
+from parslish.history import event
+from parslish.history.event import Event
 from parslish.secret import Keys
 from parslish.store.frame import Type
 from parslish.store.log import Log

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parslish.future import task_id
-from parslish.runs.event import Kind
-from parslish.runs.recorder import Recorder
+from parslish.history.event import Kind
+from parslish.history.recorder import Recorder
 from parslish.task import State, Task, Try
 from parslish.version import VERSION
 
