@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from parslish.loader import current_kernel as dfk
     from parslish.logs import set_file_logger, set_stream_logger
     from parslish.memoizer import BasicMemoizer
+    from parslish.scopes import scope
     from parslish.staging import (
         FTPInTaskStaging,
         NoOpFileStaging,
@@ -132,6 +133,7 @@ __all__ = [
     "load",
     "parslish",
     "python_app",
+    "scope",
     "set_file_logger",
     "set_stream_logger",
     "wait_for_current_tasks",
@@ -199,6 +201,7 @@ _FROM: dict[str, str] = {
     "join_app": "apps",
     "load": "loader",
     "python_app": "apps",
+    "scope": "scopes",
     "set_file_logger": "logs",
     "set_stream_logger": "logs",
     "wait_for_current_tasks": "loader",

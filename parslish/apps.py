@@ -87,7 +87,8 @@ class AppBase:
         self._ignore = tuple(ignore_for_cache or ())
         self._aka = tuple(aka)
         self.defaults = _call_defaults(func)
-        self.accepts = _parameters(func)
+        self.parameters = _parameters(func)
+        self.accepts = frozenset(self.parameters)
         #: What a worker runs.
         self.runs: Callable[..., Any] = BashRunner(func, self.name) if kind == "bash" else func
         functools.update_wrapper(self, func, updated=())
@@ -136,11 +137,11 @@ def _seconds(expires: str | float | None) -> float | None:
     return float(match[1]) * _UNITS_S[match[2]]
 
 
-def _parameters(func: Callable[..., Any]) -> frozenset[str]:
+def _parameters(func: Callable[..., Any]) -> tuple[str, ...]:
     try:
-        return frozenset(inspect.signature(func).parameters)
+        return tuple(inspect.signature(func).parameters)
     except (TypeError, ValueError):
-        return frozenset()
+        return ()
 
 
 def _call_defaults(func: Callable[..., Any]) -> Mapping[str, Any]:

@@ -128,6 +128,8 @@ class Config:
     run_dir: str = _option("runinfo", takes.folder, "rundir")
     # Write the run's record: what `runs`, `show`, `why` and re-execution read.
     record: bool = _option(True, takes.flag)
+    # Let the record tell short previews of arguments and results, and keep small arguments for re-execution.
+    previews: bool = _option(True, takes.flag)
     # Write the run's log file.
     initialize_logging: bool = _option(True, takes.flag)
     # Forget finished tasks (`dfk.tasks`) before their futures resolve.

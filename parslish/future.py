@@ -37,13 +37,13 @@ class _LiftingFuture(LeanFuture):
         super().add_done_callback(_Callback(fn))
 
     def __getitem__(self, key: Any) -> Future[Any]:
-        return Lifted(self, operator.itemgetter(key), f"[{key!r}]")
+        return Lifted(self, "item", key)
 
     def __getattr__(self, name: str) -> Future[Any]:
         # Underscored names are asked for by protocols (copy, numpy, IPython), never by users.
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return Lifted(self, operator.attrgetter(name), f".{name}")
+        return Lifted(self, "attribute", name)
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio  # who awaits has imported it; who does not need not pay for it
@@ -139,11 +139,12 @@ class AppFuture(_LiftingFuture):
 class Lifted(_LiftingFuture):
     """An item or attribute of a future's result: a future too, and no task of its own."""
 
-    def __init__(self, parent: Future[Any], get: Callable[[Any], Any], spelled: str) -> None:
+    def __init__(self, parent: Future[Any], how: str, which: Any) -> None:
         super().__init__()
         self._parent = parent
-        self._spelled = spelled
-        parent.add_done_callback(partial(self._take, get))
+        #: ("item", key) or ("attribute", name).
+        self._step = how, which
+        parent.add_done_callback(partial(self._take, _GETTERS[how](which)))
 
     def _take(self, get: Callable[[Any], Any], parent: Future[Any]) -> None:
         # `get` runs the result's own __getitem__: whatever it raises is the answer.
@@ -155,7 +156,27 @@ class Lifted(_LiftingFuture):
             self.set_result(value)
 
     def __repr__(self) -> str:
-        return f"{self._parent!r}{self._spelled}"
+        return f"{self._parent!r}{step_text(*self._step)}"
+
+
+_GETTERS: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "item": operator.itemgetter,
+    "attribute": operator.attrgetter,
+}
+
+
+def step_text(how: str, which: Any) -> str:
+    """How a program spells a step from a future to one of its parts."""
+    return f"[{which!r}]" if how == "item" else f".{which}"
+
+
+def steps_to(future: Future[Any]) -> list[tuple[str, Any]]:
+    """The steps from the future of a task to a part of it: ("item", key) or ("attribute", name) each."""
+    steps: list[tuple[str, Any]] = []
+    while isinstance(future, Lifted):
+        steps.insert(0, future._step)
+        future = future._parent
+    return steps
 
 
 class DataFuture(_LiftingFuture):

@@ -6,6 +6,7 @@ Pure functions: they read futures that are done and wait for none. When to call 
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -42,11 +43,16 @@ def futures_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Future
 def resolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     """The arguments with each future replaced by its result; containers without futures stay the same
     objects."""
-    replaced: dict[int, Any] = {}
-    return (
-        tuple(_replace(value, replaced) for value in args),
-        {name: _replace(value, replaced) for name, value in kwargs.items()},
-    )
+    return replaced(args, kwargs, Future, _result)
+
+
+def replaced(args: tuple[Any, ...], kwargs: dict[str, Any], kind: type, replacement: Callable[[Any], Any]) -> Arguments:
+    """The arguments with what `replacement` gives for each object of a kind, wherever a future may be."""
+    replace = _Replace(kind, replacement)
+    return tuple([replace(value) for value in args]), {name: replace(value) for name, value in kwargs.items()}
+
+
+_result = operator.methodcaller("result")
 
 
 def _parts(value: Any) -> Sequence[Any]:
@@ -65,21 +71,26 @@ def _is_dataclass(value: Any) -> bool:
     return hasattr(type(value), "__dataclass_fields__")
 
 
-def _replace(value: Any, replaced: dict[int, Any]) -> Any:
-    if type(value) in ATOMS:
+class _Replace:
+    def __init__(self, kind: type, replacement: Callable[[Any], Any]) -> None:
+        self._kind, self._replacement = kind, replacement
+        self._replaced: dict[int, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) in ATOMS:
+            return value
+        if isinstance(value, self._kind):
+            return self._replacement(value)
+        parts = _parts(value)
+        if not parts or ATOMS.issuperset(map(type, parts)):
+            return value
+        if id(value) in self._replaced:
+            return self._replaced[id(value)]
+        self._replaced[id(value)] = value  # a container inside itself stays what it is
+        new = [self(part) for part in parts]
+        if any(a is not b for a, b in zip(new, parts, strict=True)):
+            self._replaced[id(value)] = value = _rebuilt(value, new)
         return value
-    if isinstance(value, Future):
-        return value.result()
-    parts = _parts(value)
-    if not parts or ATOMS.issuperset(map(type, parts)):
-        return value
-    if id(value) in replaced:
-        return replaced[id(value)]
-    replaced[id(value)] = value  # a container inside itself stays what it is
-    new = [_replace(part, replaced) for part in parts]
-    if any(a is not b for a, b in zip(new, parts, strict=True)):
-        replaced[id(value)] = value = _rebuilt(value, new)
-    return value
 
 
 def _rebuilt(value: Any, parts: list[Any]) -> Any:

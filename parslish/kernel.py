@@ -23,7 +23,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from parslish import calls, loader, stopping
+from parslish import calls, loader, scopes, stopping
 from parslish.config import Config
 from parslish.errors import InternalError, KernelClosed, StoreError
 from parslish.executors.base import Executor
@@ -67,6 +67,7 @@ class DataFlowKernel:
         self._run = Run(config, self._on_trouble)
         self._table = TaskTable(forgets=config.garbage_collect, limit=config.max_pending)
         self._ids = itertools.count()
+        self._scopes = scopes.Scopes(self._run.journal.scope)
         self._refusal: str | None = None  # why no task is accepted any more
         self.cleanup_called = False
         self._is_parents = False  # this process is a fork of the one that made it
@@ -90,7 +91,9 @@ class DataFlowKernel:
             TypeError: a keyword such as `walltime` or `stdout` has a value that it does not take.
         """
         self._check_open()
-        task = Task(next(self._ids), app, args, kwargs, self._scheduler.parents.current)
+        parent, block = self._scheduler.parents.current, scopes.current()
+        scope = None if block is None else self._scopes.of(block, parent)
+        task = Task(next(self._ids), app, args, kwargs, parent, scope)
         task.exec_label = self._executors.label_for(app)
         task.future = AppFuture(task, self)
         plain = calls.is_plain(app, args, kwargs)

@@ -16,7 +16,7 @@ from parslish.errors import Unidentifiable
 from parslish.files import File
 from parslish.future import AppFuture
 from parslish.graph import ATOMS
-from parslish.identity.key import KeyMaker
+from parslish.identity.key import ArgumentPart, KeyMaker
 from parslish.memo import Known, Memo
 from parslish.memoizer import BasicMemoizer
 from parslish.task import Task
@@ -50,18 +50,20 @@ class Reuse:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         dependencies: Sequence[Future[Any]],
+        parts: list[ArgumentPart] | None = None,
     ) -> bytes | None:
         """The key under which a task's result is filed, by one of its app's `key_makers`; None: under none.
 
         With `cache="replay"` the place of the call and the root of the run are part of it. So are the places of
         the output files: not their contents, but who asks for another file must not be told that it is there.
+        `parts` as in `KeyMaker.key`.
 
         Raises:
             TypeError: the arguments do not fit the signature.
             Unidentifiable: an argument has no identity, and that is an error.
         """
         try:
-            key = maker.key(args, kwargs, _encodings(dependencies) if dependencies else None)
+            key = maker.key(args, kwargs, _encodings(dependencies) if dependencies else None, parts)
         except Unidentifiable as exc:
             if self._strict:
                 raise

@@ -79,7 +79,7 @@ class Run:
                 on_trouble=partial(self.trouble.begin, RECORD),
                 on_recovery=partial(self.trouble.end, RECORD),
             )
-        self.journal = Journal(recorder)
+        self.journal = Journal(recorder, previews=config.previews)
         self._closing = threading.Lock()  # guards the end of the run, which a signal and the script may both bring
         facts = run_facts(self.number, self.lineage.root, self.lineage.parent)
         self._card: dict[str, Any] = {**facts, "started": time.time(), "ended": None}

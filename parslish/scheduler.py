@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any
 
-from parslish import calls, codec, graph, interrupts, joins, waiting
+from parslish import calls, codec, graph, interrupts, joins, recorded, waiting
 from parslish.config import Config
 from parslish.deadlines import Deadlines
 from parslish.errors import (
@@ -25,6 +25,7 @@ from parslish.errors import (
 )
 from parslish.executors.base import Reply, Sink
 from parslish.executors.choice import Executors
+from parslish.identity.key import ArgumentPart
 from parslish.memo import Known, file_facts
 from parslish.memoizer import BasicMemoizer
 from parslish.reuse import Reuse
@@ -78,7 +79,8 @@ class Scheduler(Sink):
 
     def _begin(self, task: Task, plain: bool) -> None:
         dependencies = _NONE if plain else self._resolver.futures_in(task.args, task.kwargs)
-        self._journal.submitted(task, dependencies)
+        describes = not plain and self._journal.previews
+        self._journal.submitted(task, dependencies, recorded.described(task) if describes else None)
         if dependencies:
             self._table.move(task, State.pending)
             waiting.when_all(dependencies, self._start_soon, task)
@@ -114,7 +116,11 @@ class Scheduler(Sink):
             Unidentifiable: an argument has no identity, and `strict_keys` is set.
         """
         first, *earlier = task.app.key_makers
-        key = task.key = self._reuse.key_of(task, first, args, kwargs, dependencies)
+        describes = self._journal.previews and (dependencies or kwargs or not graph.ATOMS.issuperset(map(type, args)))
+        parts: list[ArgumentPart] | None = [] if describes else None
+        key = task.key = self._reuse.key_of(task, first, args, kwargs, dependencies, parts)
+        if parts:
+            self._journal.bound(task, parts)
         if key is None:
             return False
         owner = self._memo.claim(key, task)
@@ -244,7 +250,7 @@ class Scheduler(Sink):
             task.future.set_result(reply.value)
 
     def _reused(self, task: Task, known: Known) -> None:
-        self._journal.reused(task, known.run_number, known.task_id)
+        self._journal.reused(task, known.run_number, known.task_id, known.value)
         if known.exception is not None:
             if self._table.move(task, State.failed):
                 task.future.set_exception(known.exception)
@@ -302,7 +308,8 @@ class Scheduler(Sink):
                 self._keep(task, known, None, partial(self._memo.finish, task.key, task, known))
             else:
                 self._memo.release(task.key, task)
-        self._journal.failed(task, state, exc, reply)
+        ran = state is State.failed and self._journal.previews
+        self._journal.failed(task, state, exc, reply, recorded.call_of_failed(task) if ran else None)
         if not self._config.lazy_errors and self.first_failure is None:
             self.first_failure = exc
         if self._table.move(task, state):

@@ -39,7 +39,9 @@ class TaskTable:
             latch.acquire(False) or wait_for(latch)
             siblings = self._calls if task.parent is None else task.parent.calls
             assert siblings is not None
-            task.position, task.occurrence = siblings.next(task.app.name)
+            task.position, task.occurrence = (
+                siblings.next(task.app.name) if task.scope is None else siblings.next_in(task.scope, task.app.name)
+            )
             self.by_id[task.id] = task
             self._counts[State.unsched] += 1
         finally:

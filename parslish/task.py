@@ -96,7 +96,7 @@ class Task:
 
     __slots__ = (
         "app", "args", "attempt", "calls", "exec_label", "fail_cost", "future", "id", "key", "kwargs", "label",
-        "losses", "occurrence", "options", "parent", "position", "state", "tries",
+        "losses", "occurrence", "options", "parent", "position", "scope", "state", "tries",
     )  # fmt: skip
 
     def __init__(
@@ -106,12 +106,14 @@ class Task:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         parent: Task | None,
+        scope: Scope | None = None,
     ) -> None:
         self.id = id
         self.app = app
         self.args = args
         self.kwargs = kwargs
         self.parent = parent
+        self.scope = scope
         self.state = State.unsched
         self.future: AppFuture
         self.key: bytes | None = None
@@ -122,7 +124,7 @@ class Task:
         self.options: Options | None = None
         self.label: str | None = None
         self.position = 0  # among all children of the parent
-        self.occurrence = 0  # among the parent's children of the same app
+        self.occurrence = 0  # among the calls of the same app in its scope, or else under its parent
         self.calls: Calls | None = None  # how often it has called what; only for tasks that call apps
         self.exec_label = ""
 
@@ -133,7 +135,8 @@ class Task:
     def path(self) -> str:
         """The task's place in its run: `-/scan[2]/relax[Si]`."""
         place = self.occurrence if self.label is None else self.label
-        return f"{self.parent.path if self.parent else '-'}/{self.app.name}[{place}]"
+        within = self.scope or self.parent
+        return f"{within.path if within else '-'}/{self.app.name}[{place}]"
 
     @property
     def loc(self) -> str:
@@ -214,6 +217,28 @@ class Options:
         self.output_futures: list[Any] = []
 
 
+class Scope:
+    """A block of the program whose calls are counted by themselves; see `scopes`.
+
+    Args:
+        number: within the run.
+        parent: the join task whose body holds it, `outer` the scope that does.
+        label: what tells it from its namesakes.
+    """
+
+    __slots__ = ("calls", "label", "name", "number", "outer", "parent")
+
+    def __init__(self, number: int, parent: Task | None, outer: Scope | None, name: str, label: str) -> None:
+        self.number, self.parent, self.outer, self.name, self.label = number, parent, outer, name, label
+        self.calls = Calls()
+
+    @property
+    def path(self) -> str:
+        """Its place in the run: `-/scf[3]`."""
+        within = self.outer or self.parent
+        return f"{within.path if within else '-'}/{self.name}[{self.label}]"
+
+
 class Calls:
     """Counts the calls under one parent, which gives each its place among its siblings."""
 
@@ -229,3 +254,9 @@ class Calls:
         self.total = position + 1
         self.by_name[name] = occurrence + 1
         return position, occurrence
+
+    def next_in(self, scope: Scope, name: str) -> tuple[int, int]:
+        """The same for a call in a scope: among all under the parent, and among its namesakes in the scope."""
+        position = self.total
+        self.total = position + 1
+        return position, scope.calls.next(name)[1]

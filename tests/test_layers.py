@@ -22,6 +22,7 @@ LAYERS = [
     ["apps", "calls"],
     ["run", "stopping", "loader"],
     ["checkpoint", "trouble", "memoizer", "deadlines", "table", "steps", "reuse", "joins", "waiting"],
+    ["recorded", "scopes"],
     ["memo", "executors", "leases", "turns"],
     ["care"],
     ["result"],

@@ -10,9 +10,8 @@ from typing import Any
 
 import msgpack
 
-from parslish.care import alive
 from parslish.care.frames import Frame, Reading
-from parslish.history import card
+from parslish.history import alive, card
 from parslish.history.folder import CHECKPOINT, numbered
 from parslish.result import EXCEPTION, StoredResult
 from parslish.secret import Keys

@@ -12,9 +12,9 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
-from parslish.care import alive
 from parslish.care.frames import Frame, Reading
 from parslish.errors import BadCheckpoint
+from parslish.history import alive
 from parslish.history.folder import CHECKPOINT, numbered
 from parslish.secret import Keys
 from parslish.store import bodies

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from parslish.care import alive
 from parslish.care.fates import CHOSEN, KILLED, RESULT_GOES, STAYS, SUPERSEDED, Fates
 from parslish.care.frames import Frame, Reading, Segment
 from parslish.care.items import item_of
 from parslish.care.leaving import Leaving, Outside
 from parslish.care.selection import Choice
+from parslish.history import alive
 from parslish.secret import Keys
 from parslish.store import blobs, bodies, folder
 from parslish.store.bodies import Name

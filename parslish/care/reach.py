@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from parslish.care import alive
 from parslish.care.items import Item
 from parslish.care.selection import number_of
 from parslish.errors import BadCheckpoint, StoreError, UsageError
-from parslish.history import event
+from parslish.history import alive, event
 from parslish.history.event import Kind as Event
 from parslish.history.folder import CHECKPOINT, EVENTS, numbered
 from parslish.secret import Keys

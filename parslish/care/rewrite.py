@@ -16,13 +16,13 @@ from itertools import chain, groupby, zip_longest
 from pathlib import Path
 from typing import Final
 
-from parslish.care import alive
 from parslish.care.fates import IDLE, KILLED, STAYS
 from parslish.care.frames import Frame, Reading
 from parslish.care.leaving import Outside
 from parslish.care.plan import Plan, StorePlan, group_of
 from parslish.care.writing import refused, write_segment
 from parslish.errors import BadCheckpoint, StoreError
+from parslish.history import alive
 from parslish.store import bodies, folder
 from parslish.store.frame import WRITER_BYTES
 from parslish.store.loading import quickly

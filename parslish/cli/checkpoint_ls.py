@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from parslish.care import alive
 from parslish.care.items import Item, items
 from parslish.cli.output import (
     FINE,
@@ -34,7 +33,7 @@ from parslish.cli.output import (
 )
 from parslish.cli.places import Place, known_keys, places, worst
 from parslish.errors import UsageError
-from parslish.history import card
+from parslish.history import alive, card
 from parslish.secret import Keys, key_file
 from parslish.store import blobs, folder
 from parslish.store.check import CLEAN, CORRUPT, TORN, glance

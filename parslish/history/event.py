@@ -12,6 +12,8 @@ from typing import Any
 
 import msgpack
 
+from parslish.history import previews
+
 Event = tuple[Any, ...]
 
 
@@ -28,34 +30,77 @@ class Kind(enum.IntEnum):
     FAIL = 7
     RUN_END = 8
     TROUBLE = 9
+    SCOPE = 10
+    ARGUMENTS = 11
+    MISS = 12
+    FORCE = 13
+    MARK = 14
 
 
 #: The fields of each kind after `kind`. Times are seconds since the epoch, durations and CPU seconds, sizes
-#: and memory bytes; `task` and `parent` are task ids (parent -1: the script itself).
+#: and memory bytes; `task` and `parent` are task ids (parent -1: the script itself). Arguments and results are
+#: previews (`previews`), digests of arguments 8 bytes.
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.RUN_START: ("time", "facts"),
-    Kind.APP: ("app", "name", "module", "code"),
+    Kind.APP: ("app", "name", "module", "code", "app_kind", "cache", "version", "file", "line", "parameters", "parts"),
     Kind.WORKER: ("worker", "name"),
-    Kind.SUBMIT: ("task", "time", "app", "parent", "position", "occurrence", "label", "dependencies"),
+    # `call`: the arguments as they can be opened again, where their previews are not all there is of them.
+    Kind.SUBMIT: (
+        "task", "time", "app", "parent", "position", "occurrence", "label", "dependencies",
+        "arguments", "keywords", "scope", "inputs", "outputs", "call",
+    ),
     Kind.START: ("task", "time", "try", "worker"),
-    Kind.REUSE: ("task", "time", "key", "origin_run", "origin_task"),
-    Kind.END: ("task", "time", "key", "worker", "started", "duration", "cpu", "peak_memory"),
-    Kind.FAIL: ("task", "time", "try", "state", "type", "message", "traceback", "key", "worker"),
+    Kind.REUSE: ("task", "time", "key", "origin_run", "origin_task", "result"),
+    Kind.END: ("task", "time", "key", "worker", "started", "duration", "cpu", "peak_memory", "result"),
+    Kind.FAIL: ("task", "time", "try", "state", "type", "message", "traceback", "key", "worker", "call"),
     Kind.RUN_END: ("time", "reason", "counts"),
     Kind.TROUBLE: ("time", "what", "message"),
-}
+    # A block of the program in which calls are counted by themselves; `scope` -1: none around it.
+    Kind.SCOPE: ("number", "parent", "scope", "name", "label"),
+    # What a call that is not plain was bound to when its futures were done, in the order of the parameters.
+    Kind.ARGUMENTS: ("task", "names", "digests", "arguments"),
+    # A result was there and was not used: "expired", "output changed", "unreadable".
+    Kind.MISS: ("task", "reason", "detail"),
+    # The task was computed though a result may be known: why.
+    Kind.FORCE: ("task", "reason"),
+    # Said of the run from outside, later on: "restart", "invalidate", "undo", "edit", "accept", "plan".
+    Kind.MARK: ("time", "what", "facts"),
+}  # fmt: skip
 
-_packer = msgpack.Packer(default=str)
+_packer = msgpack.Packer(default=previews.of_other)
+_SUBMIT, _END, _REUSE = map(int, (Kind.SUBMIT, Kind.END, Kind.REUSE))
+_ARGUMENTS = 1 + FIELDS[Kind.SUBMIT].index("arguments")
 
 
 def pack(events: Iterable[Event]) -> bytes:
-    """The body of one event frame."""
-    packed: bytes = _packer.pack(list(events))
+    """The body of one event frame. Long texts and numbers among arguments and results are cut short here, on the
+    thread that writes, since few are."""
+    packed: bytes = _packer.pack([_PACKED[kind](event) if (kind := event[0]) in _PACKED else event for event in events])
     return packed
+
+
+def _submitted(event: Event) -> Event:
+    arguments = event[_ARGUMENTS]
+    if not arguments or previews.are_short(arguments):
+        return event
+    return (*event[:_ARGUMENTS], [previews.of_atom(each) for each in arguments], *event[_ARGUMENTS + 1 :])
+
+
+def _resulted(event: Event) -> Event:
+    return event if previews.is_short(event[-1]) else (*event[:-1], previews.of_atom(event[-1]))
+
+
+_PACKED = {_SUBMIT: _submitted, _END: _resulted, _REUSE: _resulted}
+
+
+def rows(body: bytes) -> list[Event]:
+    """The events of one frame, as they were written."""
+    found: list[Event] = msgpack.unpackb(body, strict_map_key=False, use_list=False)
+    return found
 
 
 def unpack(body: bytes) -> Iterator[dict[str, Any]]:
     """The events of one frame, each as a dict of its fields and its `kind`; unknown kinds are passed over."""
-    for kind, *values in msgpack.unpackb(body, strict_map_key=False):
+    for kind, *values in rows(body):
         if kind in Kind.__members__.values():
             yield {"kind": Kind(kind), **dict(zip(FIELDS[Kind(kind)], values, strict=False))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import inspect
 import itertools
 import os
 import socket
@@ -15,27 +16,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parslish.future import task_id
+from parslish.history import previews
 from parslish.history.event import Kind
 from parslish.history.recorder import Recorder
-from parslish.task import State, Task, Try
+from parslish.task import Scope, State, Task, Try
 from parslish.version import VERSION
 
 if TYPE_CHECKING:
     from parslish.apps import AppBase
     from parslish.executors.base import Reply
+    from parslish.identity.key import ArgumentPart
+    from parslish.recorded import Described
 
 _MESSAGE = 2_000  # characters of an exception's message that are kept
 _TRACEBACK = 16_000  # and of its traceback, from the end
 _NO_TASKS: tuple[int, ...] = ()
+_NOT_TOLD = {"repr": "…"}
+_ATOMS = frozenset({int, float, str, bytes, bool, type(None)})
 # Bare numbers in the events of every task: a tuple of nothing but atoms is nothing to the garbage collector.
 _SUBMIT, _START, _REUSE, _END = map(int, (Kind.SUBMIT, Kind.START, Kind.REUSE, Kind.END))
 
 
 class Journal:
-    """Notes the events of one run; the same calls with `recorder=None` note nothing."""
+    """Notes the events of one run; the same calls with `recorder=None` note nothing.
 
-    def __init__(self, recorder: Recorder | None) -> None:
+    Args:
+        recorder: what writes them.
+        previews: whether arguments and results are told of.
+    """
+
+    def __init__(self, recorder: Recorder | None, *, previews: bool = True) -> None:
         self._recorder = recorder
+        #: Whether what calls are given is noted, and what they give.
+        self.previews = previews and recorder is not None
         self._add = recorder.add if recorder is not None else _drop
         self._apps: dict[AppBase, int] = {}
         self._workers: dict[str, int] = {}
@@ -44,7 +57,8 @@ class Journal:
     def run_started(self, facts: Mapping[str, Any]) -> None:
         self._add((Kind.RUN_START, time.time(), dict(facts)))
 
-    def submitted(self, task: Task, dependencies: Sequence[Future[Any]]) -> None:
+    def submitted(self, task: Task, dependencies: Sequence[Future[Any]], described: Described | None = None) -> None:
+        """A call was made; `described` is there where it is not plain."""
         app = self._apps.get(task.app)
         if app is None:
             app = self._note_app(task.app)
@@ -61,8 +75,35 @@ class Journal:
                 task.occurrence,
                 task.label,
                 edges,
+                *self._given(task, described),
             )
         )
+
+    def _given(self, task: Task, described: Described | None) -> tuple[Any, ...]:
+        scope = -1 if task.scope is None else task.scope.number
+        if not self.previews:
+            return (None, None, scope)
+        if described is None:
+            return (task.args, None, scope)
+        return (described.arguments, described.keywords, scope, described.inputs, described.outputs, described.call)
+
+    def scope(self, scope: Scope) -> None:
+        parent = -1 if scope.parent is None else scope.parent.id
+        outer = -1 if scope.outer is None else scope.outer.number
+        self._add((Kind.SCOPE, scope.number, parent, outer, scope.name, scope.label))
+
+    def bound(self, task: Task, parts: Sequence[ArgumentPart]) -> None:
+        """What the arguments of a call that is not plain were bound to, now that its futures are done."""
+        shown = [previews.of(part.value) for part in parts]
+        self._add((Kind.ARGUMENTS, task.id, [part.name for part in parts], [part.digest for part in parts], shown))
+
+    def missed(self, task: Task, reason: str, detail: str) -> None:
+        """A result was there that was not used."""
+        self._add((Kind.MISS, task.id, reason, detail))
+
+    def forced(self, task: Task, reason: str) -> None:
+        """A task is computed whatever is known."""
+        self._add((Kind.FORCE, task.id, reason))
 
     def started(self, attempt: Try, worker: str) -> None:
         assert attempt.task is not None
@@ -71,8 +112,8 @@ class Journal:
             number = self._note_worker(worker)
         self._add((_START, attempt.task.id, time.time(), attempt.number, number))
 
-    def reused(self, task: Task, origin_run: int | None, origin_task: int) -> None:
-        self._add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task))
+    def reused(self, task: Task, origin_run: int | None, origin_task: int, value: Any) -> None:
+        self._add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task, self._result(value)))
 
     def ended(self, task: Task, reply: Reply) -> None:
         self._add(
@@ -86,10 +127,19 @@ class Journal:
                 reply.duration,
                 reply.cpu,
                 reply.peak_memory,
+                self._result(reply.value),
             )
         )
 
-    def failed(self, task: Task, state: State, exc: BaseException, reply: Reply | None = None) -> None:
+    def _result(self, value: Any) -> Any:
+        if not self.previews:
+            return _NOT_TOLD
+        return value if type(value) in _ATOMS else previews.of(value)
+
+    def failed(
+        self, task: Task, state: State, exc: BaseException, reply: Reply | None = None, call: bytes | None = None
+    ) -> None:
+        """A try has failed, or a task has; `call` as `recorded.call_of_failed`."""
         text = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))[-_TRACEBACK:]
         worker = self._workers.get(reply.worker) if reply else None
         self._add(
@@ -104,6 +154,7 @@ class Journal:
                 text,
                 task.key,
                 worker,
+                call,
             )
         )
 
@@ -116,9 +167,8 @@ class Journal:
             self._recorder.close()
 
     def _note_app(self, app: AppBase) -> int:
-        code = app.key_makers[0].code_digest.hex() if app.cache else ""
         number = self._apps.setdefault(app, next(self._numbers))
-        self._add((Kind.APP, number, app.name, app.module, code))
+        self._add((Kind.APP, number, *_app_facts(app)))
         return number
 
     def _note_worker(self, name: str) -> int:
@@ -129,6 +179,22 @@ class Journal:
 
 def _drop(event: tuple[Any, ...]) -> None:
     pass
+
+
+def _app_facts(app: AppBase) -> tuple[Any, ...]:
+    """What is noted of an app; the fields of `Kind.APP` after its number."""
+    code, parts = "", []
+    if app.cache:
+        maker = app.key_makers[0]
+        code = maker.code_digest.hex()
+        parts = [
+            (part.kind, part.name, part.digest[:8], part.text)
+            for fingerprint in maker.fingerprints
+            for part in fingerprint.parts
+        ]
+    written = getattr(inspect.unwrap(app.func), "__code__", None)
+    place = (written.co_filename, written.co_firstlineno) if written else ("", 0)
+    return app.name, app.module, code, app.kind, str(app.cache), app.version, *place, app.parameters, parts
 
 
 def _message(exc: BaseException) -> str:
@@ -145,6 +211,7 @@ def run_facts(number: int, root: str, parent: str | None) -> dict[str, Any]:
         "root": root,
         "parent": parent,
         "argv": list(sys.argv),
+        "command": list(sys.orig_argv),
         "executable": sys.executable,
         "cwd": os.getcwd(),
         "host": socket.gethostname(),

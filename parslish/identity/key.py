@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from marshal import dumps
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -22,6 +22,17 @@ from parslish.identity.value import encode
 
 #: Parameters that speak to parslish: they say where a task runs and writes, not what it computes.
 SPEAK_TO_US = frozenset({"outputs", "stdout", "stderr", "walltime", "parsl_resource_specification", "label"})
+
+
+_PART_BYTES = 8
+
+
+class ArgumentPart(NamedTuple):
+    """What one parameter was bound to; `digest` stands for the value where that is no plain number or text."""
+
+    name: str
+    value: Any
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +99,20 @@ class KeyMaker:
         """What makes the keys that the same calls have under another name of the app."""
         return KeyMaker(self.func, name, ignore=sorted(self._ignore), version=self.version, kind=self.kind)
 
-    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, bytes] | None = None) -> bytes:
+    def key(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        known: Mapping[int, bytes] | None = None,
+        parts: list[ArgumentPart] | None = None,
+    ) -> bytes:
         """The key of one call: 32 bytes, equal for calls that mean the same.
 
         Args:
             args: positional arguments, as passed.
             kwargs: keyword arguments, as passed.
             known: `id` → encoding of argument values that were encoded before; they must be alive.
+            parts: takes what the arguments were bound to.
 
         Raises:
             TypeError: the arguments do not fit the signature; the words are Python's own.
@@ -106,15 +124,17 @@ class KeyMaker:
         bound = form.binding.bind(*args, **kwargs)
         if self._ignored_rest:
             bound = self._without_ignored_rest(form, bound)
+        if parts is not None:
+            parts += [ArgumentPart(name, value, b"") for name, value in zip(form.binding.names, bound, strict=True)]
         # Spelled out here, not called: this is the whole way of most calls.
         for value in bound:
             if type(value) not in PLAIN or value != value:
-                return self._key_of_any(form, bound, known)
+                return self._key_of_any(form, bound, known, parts)
         try:
             plain = form.of_plain + dumps(bound, MARSHAL_VERSION)
             return (blake3(plain) if len(plain) < PARALLEL_BYTES else hasher(len(plain)).update(plain)).digest()
         except ValueError:  # 2 GiB of text or bytes
-            return self._key_of_any(form, bound, known)
+            return self._key_of_any(form, bound, known, parts)
 
     def _without_ignored_rest(self, form: _Form, bound: tuple[Any, ...]) -> tuple[Any, ...]:
         if form.binding.rest not in form.binding.names or not bound[-1]:
@@ -122,16 +142,25 @@ class KeyMaker:
         counted = {name: value for name, value in bound[-1].items() if name not in self._ignored_rest}
         return (*bound[:-1], counted or None)
 
-    def _key_of_any(self, form: _Form, bound: tuple[Any, ...], known: Mapping[int, bytes] | None) -> bytes:
+    def _key_of_any(
+        self,
+        form: _Form,
+        bound: tuple[Any, ...],
+        known: Mapping[int, bytes] | None,
+        parts: list[ArgumentPart] | None,
+    ) -> bytes:
         state = blake3(form.of_any)
-        for name, value in zip(form.binding.names, bound, strict=True):
+        for place, (name, value) in enumerate(zip(form.binding.names, bound, strict=True)):
             if id(value) in form.binding.bare_defaults:
                 state.update(b"default")
                 continue
             try:
-                state.update(encode(value, known))
+                encoding = encode(value, known)
             except Unidentifiable as exc:
                 raise Unidentifiable(exc.kind, exc.reason, name) from exc
+            state.update(encoding)
+            if parts is not None:
+                parts[place] = ArgumentPart(name, value, blake3(encoding).digest(_PART_BYTES))
         return state.digest()
 
     def _current(self) -> _Form:

@@ -52,7 +52,7 @@ def test_every_task_is_submitted_started_and_ended_with_its_edges_and_place() ->
     events = events_of()
     submitted = {e["task"]: e for e in of_kind(events, Kind.SUBMIT)}
     assert set(submitted) == {0, 1, 2, 3, 4}
-    assert submitted[1]["dependencies"] == [0]
+    assert submitted[1]["dependencies"] == (0,)
     assert [(submitted[t]["parent"], submitted[t]["position"], submitted[t]["occurrence"]) for t in (2, 3, 4)] == [
         (-1, 2, 0),
         (2, 0, 0),

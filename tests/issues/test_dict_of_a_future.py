@@ -23,7 +23,7 @@ class Numbered:
 def test_a_futures_task_is_found_without_its_dict() -> None:
     future = Watched(Numbered(), None)  # type: ignore[arg-type]
     assert task_id(future) == 7
-    assert task_id(Lifted(future, len, "[0]")) == 7
+    assert task_id(Lifted(future, "item", 0)) == 7
     assert task_id(DataFuture(future, None)) == 7  # type: ignore[arg-type]
     assert task_id(Future()) is None
 

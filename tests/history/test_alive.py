@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import parslish
-from parslish.care import alive, compact
+from parslish.care import compact
+from parslish.history import alive
 from parslish.store import folder
 from parslish.store.disk import OS_DISK
 from tests.care.stores import KEYS, Writer, body, key, large
