@@ -60,12 +60,14 @@ def described(task: Task) -> Described:
     """What is to be kept of a task's arguments, before anything waits for them."""
     args, kwargs = task.args, task.kwargs
     options = task.options
+    arguments = [_preview(value) for value in args]
+    keywords = {name: _preview(value) for name, value in kwargs.items()}
     return Described(
-        tuple(map(_preview, args)),
-        {name: _preview(value) for name, value in kwargs.items()} or None,
+        arguments,
+        keywords or None,
         [path for value in _flat(args, kwargs) if (path := _path(value)) is not None],
         [path for value in options.outputs if (path := _path(value)) is not None] if options else [],
-        _call(args, kwargs),
+        None if all(map(_is_told, [*arguments, *keywords.values()])) else _call(args, kwargs),
     )
 
 
@@ -99,6 +101,11 @@ def _preview(value: Any) -> Preview:
     if isinstance(value, File):
         return {"file": str(value.url)}
     return previews.of(value)
+
+
+def _is_told(preview: Preview) -> bool:
+    """Whether a preview is all there is of an argument."""
+    return previews.is_exact(preview) or (isinstance(preview, dict) and "task" in preview and "of" not in preview)
 
 
 def _reference(future: Future[Any]) -> ResultOf | None:

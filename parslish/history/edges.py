@@ -38,6 +38,9 @@ class Edge(NamedTuple):
 class Edges:
     """The edges of a run, by the ids of its tasks.
 
+    A join has two ends: what it submits follows from its beginning, and its result from theirs. So who walks from one
+    of its children comes to the join and to what takes its result, but not to the other children.
+
     Args:
         run: its record.
         kinds: which edges count.
@@ -45,55 +48,100 @@ class Edges:
 
     def __init__(self, run: RunRecord, kinds: Collection[str] = FOLLOWED) -> None:
         self.run = run
+        self._parents: Sequence[int] = run.columns.parent if PARENT in kinds else _Orphans()
         self._up: dict[int, list[int]] = defaultdict(list)
         self._down: dict[int, list[int]] = defaultdict(list)
+        self._children: dict[int, list[int]] = defaultdict(list)
         for edge in edges(run, kinds):
-            self._up[edge.to].append(edge.source)
-            self._down[edge.source].append(edge.to)
+            if edge.kind == PARENT:
+                self._children[edge.source].append(edge.to)
+            else:
+                self._up[edge.to].append(edge.source)
+                self._down[edge.source].append(edge.to)
 
     def before(self, id: int) -> Sequence[int]:
-        """The tasks that one depends on at once."""
+        """The tasks whose results one depends on at once; not the join that submitted it."""
         return self._up.get(id, ())
 
     def after(self, id: int) -> Sequence[int]:
-        """The tasks that depend on one at once."""
+        """The tasks that depend on the result of one at once; not the join that submitted it."""
         return self._down.get(id, ())
+
+    def children(self, id: int) -> Sequence[int]:
+        """The tasks that a join submitted."""
+        return self._children.get(id, ())
 
     def ancestors(self, ids: Iterable[int], depth: int | None = None) -> set[int]:
         """All that tasks depend on, themselves included, at most `depth` edges away."""
-        return _reached(ids, self._up, depth)
+        return self._reached(ids, self._up, depth)
 
     def descendants(self, ids: Iterable[int], depth: int | None = None) -> set[int]:
         """All that depends on tasks, themselves included, at most `depth` edges away."""
-        return _reached(ids, self._down, depth)
+        return self._reached(ids, self._down, depth)
 
     def topological(self, ids: Iterable[int]) -> list[int]:
-        """Tasks in an order in which each comes behind those of them that it depends on.
-
-        A join comes behind the tasks that it submitted, whose results it waits for.
-        """
-        wanted = set(ids)
-        parents = self.run.columns.parent
-        # A parent edge means: children run again when their parent does, and it ends when they have ended.
-        before: dict[int, int] = dict.fromkeys(sorted(wanted), 0)
+        """Tasks in an order in which each comes behind those of them that it depends on; a join behind its children,
+        and they behind what it depends on."""
+        wanted = sorted(set(ids))
+        is_wanted = set(wanted)
+        # A join is in here twice: `~id` is its beginning, `id` its end.
+        before: dict[int, int] = {}
         after: dict[int, list[int]] = defaultdict(list)
-        for id in before:
-            for source in {each for each in self._up.get(id, ()) if each in wanted and each != parents[id]}:
-                before[id] += 1
-                after[source].append(id)
-            if parents[id] in wanted:
-                before[parents[id]] += 1
-                after[id].append(parents[id])
-        ready = deque(id for id, count in before.items() if not count)
-        order: list[int] = []
+        for id in wanted:
+            begin = ~id if id in self._children else id
+            sources = {each for each in self._up.get(id, ()) if each in is_wanted}
+            if self._parents[id] in is_wanted:
+                sources.add(~self._parents[id])
+                after[id].append(self._parents[id])
+                before[self._parents[id]] = before.get(self._parents[id], 0) + 1
+            if begin != id:
+                after[begin].append(id)
+                before[id] = before.get(id, 0) + 1
+            before[begin] = before.get(begin, 0) + len(sources)
+            for source in sources:
+                after[source].append(begin)
+        ready = deque(node for node, count in before.items() if not count)
+        order = []
         while ready:
-            order.append(id := ready.popleft())
-            for next in after[id]:
-                before[next] -= 1
-                if not before[next]:
-                    ready.append(next)
-        left = wanted.difference(order)  # inferred edges may go round in a circle
+            node = ready.popleft()
+            if node >= 0:
+                order.append(node)
+            for each in after[node]:
+                before[each] -= 1
+                if not before[each]:
+                    ready.append(each)
+        left = is_wanted.difference(order)  # inferred edges may go round in a circle
         return order + sorted(left)
+
+    def _reached(self, ids: Iterable[int], links: Mapping[int, Sequence[int]], depth: int | None) -> set[int]:
+        whole = set(ids)  # and what they submitted is reached too
+        partly: set[int] = set()
+        front = [(id, True) for id in whole]
+        while front and depth != 0:
+            reached = []
+            for id, is_whole in front:
+                nearby = [(each, True) for each in links.get(id, ())]
+                if is_whole:
+                    nearby += [(each, True) for each in self._children.get(id, ())]
+                if self._parents[id] >= 0:
+                    nearby.append((self._parents[id], False))
+                for each, whole_too in nearby:
+                    if each not in whole and (whole_too or each not in partly):
+                        (whole if whole_too else partly).add(each)
+                        reached.append((each, whole_too))
+            front = reached
+            depth = None if depth is None else depth - 1
+        return whole | partly
+
+
+class _Orphans(Sequence[int]):
+    """For walks that do not go from tasks to their parents."""
+
+    def __getitem__(self, id: object) -> int:  # type: ignore[override]
+        return -1
+
+    def __len__(self) -> int:
+        return 0
 
 
 def edges(run: RunRecord, kinds: Collection[str] = FOLLOWED) -> Iterator[Edge]:
@@ -110,16 +158,6 @@ def edges(run: RunRecord, kinds: Collection[str] = FOLLOWED) -> Iterator[Edge]:
         yield from _values(run)
     if CONTROL in kinds:
         yield from _control(run)
-
-
-def _reached(ids: Iterable[int], next: Mapping[int, Sequence[int]], depth: int | None) -> set[int]:
-    found = set(ids)
-    front: Collection[int] = list(found)
-    while front and depth != 0:
-        front = {each for id in front for each in next.get(id, ())} - found
-        found |= front
-        depth = None if depth is None else depth - 1
-    return found
 
 
 def _files(run: RunRecord) -> Iterator[Edge]:
@@ -155,7 +193,7 @@ def _values(run: RunRecord) -> Iterator[Edge]:
 
 def _is_telling(value: object) -> bool:
     if type(value) is float:
-        return value % 1 != 0  # which nan and the infinities are not, either: nan % 1 is nan
+        return 0 < value % 1 < 1  # which nan and the infinities are not
     return isinstance(value, str | bytes) and len(value) >= _TELLING_TEXT
 
 
