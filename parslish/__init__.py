@@ -1,7 +1,7 @@
 """parslish: Python functions as tasks that run in parallel, are remembered, and survive a kill.
 
 Reading order: `kernel` (the way of a call, as a picture), `scheduler`, `apps`, `task`, `table`, `graph`, `identity`,
-`memo`, `checkpoint`, `store`, `executors`, `run`.
+`memo`, `checkpoint`, `store`, `executors`, `live_run`.
 
 A name is imported when it is first asked for: a worker process, which needs none of them, starts in half the time.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from parslish.apps import App, app, bash_app, join_app, python_app
     from parslish.bash import AUTO_LOGNAME
     from parslish.config import Config
+    from parslish.dispatched import cancel
     from parslish.errors import (
         AppBadFormatting,
         AppException,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         MissingOutputs,
         NoDataFlowKernelError,
         ParslishError,
+        Paused,
         SerializationError,
         StoreCorrupt,
         StoreError,
@@ -60,6 +62,10 @@ if TYPE_CHECKING:
     from parslish.loader import current_kernel as dfk
     from parslish.logs import set_file_logger, set_stream_logger
     from parslish.memoizer import BasicMemoizer
+    from parslish.outcomes import WorkflowResult, get_result
+    from parslish.random_numbers import rng
+    from parslish.rerun.handle import RecordedRun, run, runs
+    from parslish.rerun.redispatch import redispatch
     from parslish.scopes import scope
     from parslish.staging import (
         FTPInTaskStaging,
@@ -71,6 +77,7 @@ if TYPE_CHECKING:
     from parslish.task import State as States
     from parslish.utils import get_all_checkpoints, get_last_checkpoint
     from parslish.version import VERSION as __version__
+    from parslish.workflows import dispatch, workflow
 
 __all__ = [
     "AUTO_LOGNAME",
@@ -104,8 +111,10 @@ __all__ = [
     "NoOpFileStaging",
     "ParslPoolExecutor",
     "ParslishError",
+    "Paused",
     "PoolExecutor",
     "ProcessPoolExecutor",
+    "RecordedRun",
     "SerializationError",
     "Staging",
     "States",
@@ -118,25 +127,34 @@ __all__ = [
     "Untrusted",
     "UsageError",
     "WorkerLost",
+    "WorkflowResult",
     "ZipAuthorityError",
     "ZipFileStaging",
     "__version__",
     "app",
     "bash_app",
+    "cancel",
     "clear",
     "default_staging",
     "dfk",
+    "dispatch",
     "get_all_checkpoints",
     "get_last_checkpoint",
+    "get_result",
     "id_for_memo",
     "join_app",
     "load",
     "parslish",
     "python_app",
+    "redispatch",
+    "rng",
+    "run",
+    "runs",
     "scope",
     "set_file_logger",
     "set_stream_logger",
     "wait_for_current_tasks",
+    "workflow",
 ]
 
 
@@ -172,8 +190,10 @@ _FROM: dict[str, str] = {
     "NoOpFileStaging": "staging",
     "ParslPoolExecutor": "executors.facade",
     "ParslishError": "errors",
+    "Paused": "errors",
     "PoolExecutor": "executors.pool",
     "ProcessPoolExecutor": "executors.processes",
+    "RecordedRun": "rerun.handle",
     "SHALLOW_DEPENDENCY_RESOLVER": "graph",
     "SerializationError": "errors",
     "Staging": "staging",
@@ -187,24 +207,33 @@ _FROM: dict[str, str] = {
     "Untrusted": "errors",
     "UsageError": "errors",
     "WorkerLost": "errors",
+    "WorkflowResult": "outcomes",
     "ZipAuthorityError": "errors",
     "ZipFileStaging": "staging",
     "__version__": "version:VERSION",
     "app": "apps",
     "bash_app": "apps",
+    "cancel": "dispatched",
     "clear": "loader",
     "default_staging": "staging",
     "dfk": "loader:current_kernel",
+    "dispatch": "workflows",
     "get_all_checkpoints": "utils",
     "get_last_checkpoint": "utils",
+    "get_result": "outcomes",
     "id_for_memo": "identity.value",
     "join_app": "apps",
     "load": "loader",
     "python_app": "apps",
+    "redispatch": "rerun.redispatch",
+    "rng": "random_numbers",
+    "run": "rerun.handle",
+    "runs": "rerun.handle",
     "scope": "scopes",
     "set_file_logger": "logs",
     "set_stream_logger": "logs",
     "wait_for_current_tasks": "loader",
+    "workflow": "workflows",
 }
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from parslish.bash import BashRunner
 from parslish.errors import ConfigurationError, UsageError, near
 from parslish.future import AppFuture
+from parslish.identity.draws import draws as code_draws
 from parslish.identity.key import KeyMaker
 from parslish.loader import current_kernel
+from parslish.random_numbers import Drawing
 
 if TYPE_CHECKING:
     from parslish.kernel import DataFlowKernel
@@ -46,6 +49,8 @@ class AppBase:
         copy_results: a reuse within the run hands out a copy, not the same object; None: as configured.
         exclusive: a call that another kernel on the same run folder is computing waits for that one's result; None:
             as configured.
+        rng: whether the function draws random numbers by `parslish.rng()`, so that each call has its own; None: as far
+            as its code tells.
     """
 
     __parslish_app__ = True
@@ -65,6 +70,7 @@ class AppBase:
         remember: Iterable[type[BaseException]] = (),
         copy_results: bool | None = None,
         exclusive: bool | None = None,
+        rng: bool | None = None,
     ) -> None:
         if not callable(func):
             raise TypeError(f"an app is made of a function, not of {func!r}; write @{kind}_app above a def")
@@ -72,10 +78,10 @@ class AppBase:
             raise ConfigurationError(f"cache={cache!r}: True, False or 'replay' is needed")
         if exclusive and not cache:
             raise ConfigurationError("exclusive=True: cache is False, so no result is shared; set cache=True")
-        self.func = func
+        if rng not in (True, False, None):
+            raise ConfigurationError(f"rng={rng!r}: True, False or None (as the code tells) is needed")
         self.kind = kind
         self.name: str = getattr(func, "__name__", type(func).__name__)
-        self.module: str = getattr(func, "__module__", "") or ""
         self.data_flow_kernel = data_flow_kernel
         self.executors = executors
         self.cache = cache
@@ -84,23 +90,48 @@ class AppBase:
         self.remember = tuple(remember)
         self.copy_results = copy_results
         self.exclusive = exclusive
+        self.rng = rng
         self._ignore = tuple(ignore_for_cache or ())
         self._aka = tuple(aka)
+        self._take(func)
+        _known[self.module, self.name] = self
+        # A wrong name in ignore_for_cache is told at the decorator, not at the first call.
+        if self._ignore:
+            _ = self.key_makers
+
+    def _take(self, func: Callable[..., Any]) -> None:
+        self.func = func
+        self.module: str = getattr(func, "__module__", "") or ""
         self.defaults = _call_defaults(func)
         self.parameters = _parameters(func)
         self.accepts = frozenset(self.parameters)
         #: What a worker runs.
-        self.runs: Callable[..., Any] = BashRunner(func, self.name) if kind == "bash" else func
+        self.runs: Callable[..., Any] = BashRunner(func, self.name) if self.kind == "bash" else func
         functools.update_wrapper(self, func, updated=())
-        # A wrong name in ignore_for_cache is told at the decorator, not at the first call.
-        if self._ignore:
-            _ = self.key_makers
 
     @functools.cached_property
     def key_makers(self) -> list[KeyMaker]:
         """What makes the keys of its calls: under its name first, then under its earlier ones."""
         maker = KeyMaker(self.func, self.name, ignore=self._ignore, version=self.version, kind=self.kind)
         return [maker, *(maker.other_name(name) for name in self._aka)]
+
+    @functools.cached_property
+    def draws(self) -> bool:
+        """Whether its tasks draw random numbers: as it was said, or as the code told at the first call."""
+        return code_draws(self.func) if self.rng is None else self.rng
+
+    @functools.cached_property
+    def drawing(self) -> Drawing:
+        """What a worker runs instead of `runs`, when they do."""
+        return Drawing(self.runs)
+
+    def with_function(self, func: Callable[..., Any]) -> AppBase:
+        """The same app, by name and options, made of another function."""
+        other = object.__new__(type(self))  # not copy.copy, which asks __reduce__
+        derived = {name for name, each in vars(type(self)).items() if isinstance(each, functools.cached_property)}
+        vars(other).update({name: value for name, value in vars(self).items() if name not in derived})
+        other._take(func)
+        return other
 
     def __call__(self, *args: Any, **kwargs: Any) -> AppFuture:
         kernel = self.data_flow_kernel or current_kernel()
@@ -116,6 +147,15 @@ class AppBase:
 
     def __repr__(self) -> str:
         return f"<{self.kind} app {self.name}>"
+
+
+#: (module, name) → the app that was made last.
+_known: weakref.WeakValueDictionary[tuple[str, str], AppBase] = weakref.WeakValueDictionary()
+
+
+def known_apps() -> dict[tuple[str, str], AppBase]:
+    """The apps of this process, by module and name."""
+    return dict(_known)
 
 
 def _in_worker(name: str) -> Callable[..., Any]:

@@ -144,6 +144,15 @@ class Checkpointer:
             self._log.post(Type.RESULT, body, key, when_written=then)
         return None
 
+    def put(self, key: bytes, known: Known, encoded: Encoded | None = None) -> None:
+        """Store one result now, whatever the mode says; on return it is on the disk, unless that refuses.
+
+        Raises:
+            SerializationError: the value cannot be stored.
+        """
+        self._append(key, self._body(known, encoded))
+        self._log.sync()
+
     def write(self) -> None:
         """Write what is kept and to be written at once, and have `then` called for it."""
         self._log.write()

@@ -28,6 +28,7 @@ from parslish.errors import ConfigurationError
 if TYPE_CHECKING:
     from parslish.executors.base import Executor
 
+FILE_VARIABLE = "PARSLISH_CONFIG"  # names the TOML file of programs that give no configuration
 MODES = ("task_exit", "periodic", "dfk_exit", "manual")
 _MEMOIZER = takes.having(["check_memo"], "a BasicMemoizer, or None")
 
@@ -126,6 +127,8 @@ class Config:
     # -- the run
     # The folder that runs are kept in, one numbered folder each.
     run_dir: str = _option("runinfo", takes.folder, "rundir")
+    # What random numbers of tasks (`parslish.rng()`) follow from; None: from the id of the run's lineage.
+    seed: int | None = _option(None, takes.optional(takes.count(0)))
     # Write the run's record: what `runs`, `show`, `why` and re-execution read.
     record: bool = _option(True, takes.flag)
     # Let the record tell short previews of arguments and results, and keep small arguments for re-execution.
@@ -201,7 +204,8 @@ class Config:
 
     @classmethod
     def of(cls, source: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None, /, **fields: Any) -> Config:
-        """The configuration that `source` means: a Config (itself), a dict, the path of a TOML file, or None.
+        """The configuration that `source` means: a Config (itself), a dict, the path of a TOML file, or None, which is
+        the file that $PARSLISH_CONFIG names, else the defaults.
 
         Args:
             source: as above; it is not changed.
@@ -219,7 +223,8 @@ class Config:
     @classmethod
     def _read(cls, source: Any) -> Config:
         if source is None:
-            return cls()
+            file = os.environ.get(FILE_VARIABLE)
+            return cls.from_toml(file) if file else cls()
         if isinstance(source, Config):
             return source
         if isinstance(source, Mapping):

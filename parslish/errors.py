@@ -118,6 +118,10 @@ class AppBadFormatting(AppException):
     """A bash app's command line could not be made."""
 
 
+class Paused(TaskError):
+    """A task was not begun, as its run was told to pause before it."""
+
+
 class AppTimeout(AppException):
     """A task ran longer than its `walltime`."""
 

@@ -30,14 +30,17 @@ from parslish.executors.base import Executor
 from parslish.executors.choice import Executors
 from parslish.future import AppFuture
 from parslish.history.lineage import COMPLETED
+from parslish.memo import Known
 from parslish.memoizer import BasicMemoizer
-from parslish.run import Run
+from parslish.live_run import LiveRun
 from parslish.scheduler import Scheduler
 from parslish.table import TaskTable
 from parslish.task import WAITING, State, Task
 
 if TYPE_CHECKING:
     from parslish.apps import AppBase
+    from parslish.guide import Guide
+    from parslish.orders import Orders
     from parslish.staging.plug import DataManager
 
 logger = logging.getLogger("parslish")
@@ -64,7 +67,7 @@ class DataFlowKernel:
         if config.memoizer is not None:
             config = Config.of(config, **self.memoizer.options())
         self._config = config  # with what the memoizer says
-        self._run = Run(config, self._on_trouble)
+        self._run = LiveRun(config, self._on_trouble)
         self._table = TaskTable(forgets=config.garbage_collect, limit=config.max_pending)
         self._ids = itertools.count()
         self._scopes = scopes.Scopes(self._run.journal.scope)
@@ -78,7 +81,19 @@ class DataFlowKernel:
             self._run.close("did not start", {})
             raise
         self._scheduler = Scheduler(config, self._run, self._table, self._executors, self.memoizer)
+        if self._run.orders is not None:
+            self._obey(self._run.orders)
         stopping.watch(self)
+
+    def _obey(self, orders: Orders) -> None:
+        from parslish.guide import Guide  # here: few runs execute another one again
+
+        try:
+            self._scheduler.guide = Guide(orders, self._run.keys)
+        except BaseException:
+            self._executors.shutdown(block=False)
+            self._run.close("did not start", {})
+            raise
 
     # ---------------------------------------------------------------------------------- the way down
 
@@ -91,6 +106,9 @@ class DataFlowKernel:
             TypeError: a keyword such as `walltime` or `stdout` has a value that it does not take.
         """
         self._check_open()
+        guide = self._scheduler.guide
+        if guide is not None:
+            app = self._guided(guide, app)
         parent, block = self._scheduler.parents.current, scopes.current()
         scope = None if block is None else self._scopes.of(block, parent)
         task = Task(next(self._ids), app, args, kwargs, parent, scope)
@@ -106,9 +124,25 @@ class DataFlowKernel:
             self.cancel(task)
         return task.future
 
+    def _guided(self, guide: Guide, app: AppBase) -> AppBase:
+        """The app that a call runs, as this run's orders say."""
+        if guide.is_by_record:
+            from parslish.rerun import by_record
+
+            by_record.take_over(self, guide)
+        return guide.app(app)
+
     def cancel(self, task: Task) -> bool:
         """Cancel a task; False when it has ended, or a thread is running it."""
         return self._scheduler.cancel(task)
+
+    def known(self, key: bytes) -> Known | None:
+        """The result that is known under a key, however old."""
+        return self._run.memo.find(key, None)
+
+    def stored(self, key: bytes) -> Known | None:
+        """The same as far as it was loaded, and not computed by this run."""
+        return self._run.memo.find_stored(key)
 
     def find_memo(self, task: Task) -> Future[Any] | None:
         """A done future with the result that is known for a task that has its key, else None."""
@@ -197,6 +231,9 @@ class DataFlowKernel:
     def _close(self, reason: str) -> None:
         if self.cleanup_called:
             return
+        guide = self._scheduler.guide
+        if guide is not None and guide.paused and reason == COMPLETED:
+            reason = "paused"
         self.cleanup_called = True
         self._refusal = self._refusal or "has been cleaned up"
         for task in self._table.open_tasks():
@@ -226,6 +263,28 @@ class DataFlowKernel:
         """Cancel all that has not ended, running or not: after `stop`, where the process lives on (I2)."""
         for task in self._table.open_tasks():
             self._scheduler.give_up(task)
+
+    def end(self, reason: str) -> None:
+        """As `cleanup`, where the program came to another end than its own: `reason` says which."""
+        self._close(reason)
+
+    def cancel_all(self, reason: str) -> None:
+        """Cancel all tasks, take no more and end; nothing is waited for, and what a thread still runs is dropped."""
+        self._refusal = f"was {reason}"
+        for task in self._table.open_tasks():
+            self._scheduler.cancel(task)
+        self.abandon()
+        self.stop(reason)
+        self._refusal = f"was {reason}"
+        self._close(reason)
+
+    def note_outcome(self, status: str, known: Known, error: Mapping[str, str]) -> bool | None:
+        """As `LiveRun.note_outcome`."""
+        return self._run.note_outcome(status, known, error)
+
+    def put(self, key: bytes, known: Known, encoded: bytes | None = None) -> None:
+        """Store something that is no task's result in the run's checkpoint, whatever its mode."""
+        self._run.checkpointer.put(key, known, encoded)
 
     def disown(self) -> None:
         """In a forked child: this kernel, its threads and its files are the parent's."""

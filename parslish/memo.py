@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("parslish")
 
 
+#: Why a result that is there is not used.
+EXPIRED, OUTPUT_MISSING, OUTPUT_CHANGED, UNREADABLE = "expired", "output missing", "output changed", "unreadable"
+
+
 class Known(NamedTuple):
     """A result that can be handed out: a value, or an exception that an app's `remember=` names.
 
@@ -69,6 +73,8 @@ class Memo:
         self._old: dict[bytes, tuple[Any, ...]] = {}
         self._dropping = threading.Lock()
         self.dropped_unstored = 0
+        #: key → why a result that is there was not used at the last look, and the details.
+        self.refused: dict[bytes, tuple[str, str]] = {}
         self.on_foreign_hit: Callable[[Path], None] = lambda folder: None
 
     def claim(self, key: bytes, task: Task) -> Task:
@@ -90,17 +96,21 @@ class Memo:
     def find(self, key: bytes, expires_s: float | None) -> Known | None:
         """The result for a key, from this run or the store, unless expired or without its output files."""
         remembered = self._young.get(key) or (self._old.get(key) if self._old else None)
-        if remembered is not None and _is_good(known := Known(*remembered), expires_s):
+        if remembered is not None and self._is_good(key, known := Known(*remembered), expires_s):
             return known
         if self.store is None:
             return None
         for known in self._stored(key):
-            if _is_good(known, expires_s):
+            if self._is_good(key, known, expires_s):
                 self._remember(key, known)
                 if known.folder is not None:
                     self.on_foreign_hit(known.folder)
                 return known
         return None
+
+    def find_stored(self, key: bytes) -> Known | None:
+        """The result for a key that was loaded; None when there is none."""
+        return None if self.store is None else next(self._stored(key), None)
 
     def unstored(self) -> Iterator[tuple[bytes, Known]]:
         """The results in memory that no checkpoint holds yet, oldest first."""
@@ -129,12 +139,22 @@ class Memo:
             self._young = {}
         self.dropped_unstored += sum(not Known(*one).stored for key, one in dropped.items() if key not in self._old)
 
+    def _is_good(self, key: bytes, known: Known, expires_s: float | None) -> bool:
+        if expires_s is None and not known.outputs:
+            return True
+        why_not = _why_not(known, expires_s)
+        if why_not is not None:
+            self.refused[key] = why_not
+        return why_not is None
+
     def _stored(self, key: bytes) -> Iterator[Known]:
         assert self.store is not None
         for record in self.store.find(key):
             known = _opened(record)
             if known is not None:
                 yield known
+            else:
+                self.refused[key] = UNREADABLE, f"it cannot be opened: see the log of {record.folder}"
 
 
 def _opened(record: Record) -> Known | None:
@@ -160,18 +180,20 @@ def _opened(record: Record) -> Known | None:
     )
 
 
-def _is_good(known: Known, expires_s: float | None) -> bool:
-    if expires_s is not None and time.time() - known.completed > expires_s:
-        return False
-    return all(_is_unchanged(*output) for output in known.outputs)
+def _why_not(known: Known, expires_s: float | None) -> tuple[str, str] | None:
+    """Why a result is of no use any more, and the details; None when it is good."""
+    age_s = time.time() - known.completed
+    if expires_s is not None and age_s > expires_s:
+        return EXPIRED, f"it is {age_s:.0f} s old, and good for {expires_s:.0f} s"
+    return next((why for output in known.outputs if (why := _why_changed(*output))), None)
 
 
-def _is_unchanged(path: str, size: int, mtime_ns: int) -> bool:
+def _why_changed(path: str, size: int, mtime_ns: int) -> tuple[str, str] | None:
     try:
         status = Path(path).stat()
     except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)
+        return OUTPUT_MISSING, path
+    return None if (status.st_size, status.st_mtime_ns) == (size, mtime_ns) else (OUTPUT_CHANGED, path)
 
 
 def file_facts(outputs: Sequence[Any]) -> tuple[tuple[str, int, int], ...]:

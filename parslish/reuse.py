@@ -19,10 +19,12 @@ from parslish.graph import ATOMS
 from parslish.identity.key import ArgumentPart, KeyMaker
 from parslish.memo import Known, Memo
 from parslish.memoizer import BasicMemoizer
+from parslish.random_numbers import origin_of
 from parslish.task import Task
 
 if TYPE_CHECKING:
     from parslish.apps import AppBase
+    from parslish.history.accepted import Accepted
 
 logger = logging.getLogger("parslish")
 
@@ -34,11 +36,25 @@ class Reuse:
         memo: what the run knows.
         memoizer: asked instead, when its class has a `check_memo` of its own.
         root: the id of the first run of the lineage.
+        seed: what the run's random numbers follow from.
         strict: whether an argument without identity is an error.
+        accepted: which earlier code of an app is as good as its present one; None: none is.
     """
 
-    def __init__(self, memo: Memo, memoizer: BasicMemoizer, root: str, *, strict: bool) -> None:
+    def __init__(
+        self,
+        memo: Memo,
+        memoizer: BasicMemoizer,
+        root: str,
+        seed: bytes,
+        *,
+        strict: bool,
+        accepted: Accepted | None = None,
+    ) -> None:
         self._memo, self._memoizer, self._root, self._strict = memo, memoizer, root, strict
+        self._seed = seed
+        self._accepted = accepted
+        self._makers: dict[tuple[AppBase, bytes], Sequence[KeyMaker]] = {}
         # Users' own rules cost a future per task, so they are asked only where there are any.
         self._asks_memoizer = type(memoizer).check_memo is not BasicMemoizer.check_memo
         self._warned: set[tuple[AppBase, str]] = set()
@@ -54,8 +70,9 @@ class Reuse:
     ) -> bytes | None:
         """The key under which a task's result is filed, by one of its app's `key_makers`; None: under none.
 
-        With `cache="replay"` the place of the call and the root of the run are part of it. So are the places of
-        the output files: not their contents, but who asks for another file must not be told that it is there.
+        With `cache="replay"` the place of the call and the root of the run are part of it; of an app that draws random
+        numbers what they follow from: the same call at another place draws others. So are the places of the output
+        files: not their contents, but who asks for another file must not be told that it is there.
         `parts` as in `KeyMaker.key`.
 
         Raises:
@@ -71,10 +88,24 @@ class Reuse:
             return None
         if task.app.cache == "replay":
             key = blake3(b"replay\0" + key + f"{self._root}\0{task.path}".encode()).digest()
+        if task.app.draws:
+            key = blake3(b"draws\0" + key + origin_of(self._seed, task.path)).digest()
         if task.options is not None and task.options.outputs:
             places = "\0".join(map(_place, task.options.outputs))
             key = blake3(b"outputs\0" + key + places.encode(errors="surrogateescape")).digest()
         return key
+
+    def makers(self, app: AppBase) -> Sequence[KeyMaker]:
+        """What makes the keys of an app's calls: as it is now first, then what it was that is still good."""
+        own = app.key_makers
+        if self._accepted is None or app.version is not None:
+            return own
+        code = own[0].code_digest
+        found = self._makers.get((app, code))
+        if found is None:
+            earlier = self._accepted.codes(app.name, code.hex())
+            found = self._makers[app, code] = [*own, *(own[0].other_code(bytes.fromhex(each)) for each in earlier)]
+        return found
 
     def known(self, task: Task, key: bytes) -> Known | None:
         """The result that is known for a task, whose key is this."""

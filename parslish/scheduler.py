@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parslish import calls, codec, graph, interrupts, joins, recorded, waiting
+from parslish import calls, codec, graph, interrupts, joins, loader, recorded, waiting
 from parslish.config import Config
 from parslish.deadlines import Deadlines
 from parslish.errors import (
@@ -28,12 +28,16 @@ from parslish.executors.choice import Executors
 from parslish.identity.key import ArgumentPart
 from parslish.memo import Known, file_facts
 from parslish.memoizer import BasicMemoizer
+from parslish.random_numbers import Drawing, origin_of
 from parslish.reuse import Reuse
-from parslish.run import Run
+from parslish.live_run import LiveRun
 from parslish.steps import Steps
 from parslish.table import TaskTable
 from parslish.task import FINAL, WAITING, State, Task, Try
 from parslish.turns import Turns
+
+if TYPE_CHECKING:
+    from parslish.guide import Guide
 
 logger = logging.getLogger("parslish")
 
@@ -52,14 +56,16 @@ class Scheduler(Sink):
     """
 
     def __init__(
-        self, config: Config, run: Run, table: TaskTable, executors: Executors, memoizer: BasicMemoizer
+        self, config: Config, run: LiveRun, table: TaskTable, executors: Executors, memoizer: BasicMemoizer
     ) -> None:
         self._config = config
         self._run, self._memo, self._journal = run, run.memo, run.journal
         self._checkpointer = run.checkpointer
         self._table = table
         self._executors = executors
-        self._reuse = Reuse(run.memo, memoizer, run.lineage.root, strict=config.strict_keys)
+        self._reuse = Reuse(
+            run.memo, memoizer, run.lineage.root, run.seed, strict=config.strict_keys, accepted=run.accepted
+        )
         self._resolver: graph.DependencyResolver = config.dependency_resolver or graph.DEEP_DEPENDENCY_RESOLVER
         self._steps = Steps()
         # Bound once, not for each task that waits: what those hold is the collector's work.
@@ -68,6 +74,7 @@ class Scheduler(Sink):
         self._deadlines = Deadlines(self._expire)
         self._turns = Turns(run.leases, run.follow)
         self.parents = joins.Parents()
+        self.guide: Guide | None = None  # where this run executes another one again
         self.first_failure: BaseException | None = None  # once set, nothing more is launched
         self.halted = False  # told to stop: nothing is launched and no reply is heard
 
@@ -97,8 +104,17 @@ class Scheduler(Sink):
                 self._fail(task, DependencyError(failed, task.id), State.dep_fail)
                 return
             args, kwargs = self._resolver.resolved(args, kwargs)
-        if task.app.cache and self._config.app_cache and self._reuses(task, args, kwargs, dependencies):
-            return
+        if self.guide is not None:
+            args, kwargs, edited = self.guide.edited(task, args, kwargs)
+            if edited is not None:
+                self._journal.forced(task, "its result was edited")
+                self._reused(task, edited)
+                return
+        if task.app.cache and self._config.app_cache:
+            if self._reuses(task, args, kwargs, dependencies):
+                return
+        elif self.guide is not None:
+            self.guide.why_forced(task, dependencies)
         attempt = self._first_try(task, args, kwargs)
         exclusive = self._config.exclusive if task.app.exclusive is None else task.app.exclusive
         if exclusive and task.key is not None:
@@ -115,7 +131,7 @@ class Scheduler(Sink):
             TypeError: the arguments do not fit the app's signature.
             Unidentifiable: an argument has no identity, and `strict_keys` is set.
         """
-        first, *earlier = task.app.key_makers
+        first, *earlier = self._reuse.makers(task.app)
         describes = self._journal.previews and (dependencies or kwargs or not graph.ATOMS.issuperset(map(type, args)))
         parts: list[ArgumentPart] | None = [] if describes else None
         key = task.key = self._reuse.key_of(task, first, args, kwargs, dependencies, parts)
@@ -127,18 +143,31 @@ class Scheduler(Sink):
         if owner is not task:
             owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
             return True
+        if self.guide is not None and (reason := self.guide.why_forced(task, dependencies)) is not None:
+            self._journal.forced(task, reason)
+            return False
         known = self._reuse.known(task, key)
         if known is None and earlier:
             known = self._reuse.known_earlier(task, earlier, args, kwargs, dependencies)
         if known is None:
+            if self._memo.refused:
+                self._note_refused(task, key)
             return False
         self._memo.release(key, task)
         self._reused(task, known)
         return True
 
+    def _note_refused(self, task: Task, key: bytes) -> None:
+        reason = self._memo.refused.pop(key, None)
+        if reason is not None:
+            self._journal.missed(task, *reason)
+
     def _first_try(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Try:
         app, options = task.app, task.options
         func, walltime = task.runs, None
+        if app.draws:
+            func = app.drawing if func is app.runs else Drawing(func)
+            args = (origin_of(self._run.seed, task.path), *args)
         if app.kind == "join":
             func = partial(self.parents.run, task, func)
         elif app.kind == "bash":
@@ -176,6 +205,11 @@ class Scheduler(Sink):
         task.tries = attempt.number
         if self._table.move(task, State.launched):
             self._executors[task.exec_label].launch(attempt, self)
+
+    def enter_thread(self, attempt: Try) -> None:
+        """From an executor: apps that are called on this thread are called with this kernel."""
+        assert attempt.task is not None
+        loader.belongs_to(attempt.task.future._kernel)
 
     def started(self, attempt: Try, worker: str) -> bool:
         """From an executor: a worker has a try. False when nobody waits for it any more."""

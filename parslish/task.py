@@ -84,7 +84,14 @@ class Try:
         self.encode = encode
 
     def __str__(self) -> str:
-        return f"{self.task} (try {self.number})"
+        return f"{self.subject} (try {self.number})"
+
+    @property
+    def subject(self) -> str:
+        """What it is an attempt at, in words."""
+        if self.task is not None:
+            return str(self.task)
+        return f"a call of {getattr(self.func, '__qualname__', type(self.func).__qualname__)}"
 
 
 class Task:

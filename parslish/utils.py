@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from typing import Any
@@ -63,3 +64,11 @@ def get_std_fname_mode(fdname: str, stdfspec: Any) -> tuple[str, str]:
     if not isinstance(name, str) or not name:
         raise BadStdStreamFile(f"{fdname}: got the path {name!r}, takes a text that is not empty")
     return name, mode
+
+
+def user_name() -> str:
+    """The name of the account that this process runs in, or its number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from parslish.cli.output import FINE, INTERRUPTED, NOT_SO, PIPE_CLOSED, TROUBLE, WRONG_USAGE, say
+from parslish.cli.output import FINE, INTERRUPTED, NOT_SO, PIPE_CLOSED, TROUBLE, WRONG_USAGE, clean, say
 from parslish.errors import ParslishError, TaskError, UsageError, near
 from parslish.version import VERSION
 
@@ -35,6 +36,27 @@ class Section(NamedTuple):
     help: str
     entries: Mapping[str, Entry]
 
+
+#: The commands about runs, which stand by themselves.
+RUN_COMMANDS: Final[Mapping[str, Entry]] = {
+    "run": Entry("run_script", "run", "Run a script under a configuration, without touching it."),
+    "runs": Entry("runs", "runs", "List the runs of a run folder."),
+    "show": Entry("run_show", "show", "Show a run, or one task of it."),
+    "select": Entry("run_select", "select", "List the tasks that an expression means."),
+    "why": Entry("run_why", "why", "Say why a task ran, or was reused, part by part."),
+    "diff": Entry("run_diff", "diff", "Compare two runs."),
+    "plan": Entry("run_again", "plan", "Say what a rerun would run and what it would reuse."),
+    "rerun": Entry("run_again", "rerun", "Run a run again: all of it, a part, or from where it failed."),
+    "resume": Entry("run_again", "resume", "Finish what is open in a run."),
+    "restart": Entry("run_change", "restart", "Have a task and its dependents run again."),
+    "invalidate": Entry("run_forget", "invalidate", "Let stored results no longer count."),
+    "undo": Entry("run_forget", "undo", "Take an invalidation back."),
+    "invalidations": Entry("run_forget", "invalidations", "List what was invalidated, by whom and why."),
+    "edit": Entry("run_change", "edit", "Give a task other arguments, or its result."),
+    "accept": Entry("run_change", "accept", "Let results count after a harmless change of code."),
+    "verify": Entry("run_verify", "verify", "Compute a sample of the stored results again and compare."),
+    "logs": Entry("run_logs", "logs", "Print the log of a run, or what a task has written."),
+}
 
 COMMANDS: Final[Mapping[str, Section]] = {
     "checkpoint": Section(
@@ -65,6 +87,7 @@ COMMANDS: Final[Mapping[str, Section]] = {
     ),
 }
 
+_POINTED: Final = re.compile(r"\n *\^\Z")  # how the error of a parser ends
 _COMPLETE: Final = "_PARSLISH_COMPLETE"
 #: An OSError of one of these is a path that was given wrongly.
 _WRONG_PATH: Final = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
@@ -113,10 +136,7 @@ class _Group(_Named):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = self._entries.get(cmd_name)
-        if entry is None:
-            return None
-        command: click.Command = getattr(importlib.import_module(f"parslish.cli.{entry.module}"), entry.name)
-        return command
+        return None if entry is None else _command(entry)
 
 
 class _Root(_Named):
@@ -125,15 +145,27 @@ class _Root(_Named):
     def __init__(self) -> None:
         super().__init__(
             "parslish",
-            {name: section.help for name, section in COMMANDS.items()},
+            {name: each.help for found in (RUN_COMMANDS, COMMANDS) for name, each in found.items()},
             help="Python functions as tasks that run in parallel, are remembered, and survive a kill.",
             epilog="Exit codes: 0 fine, 1 what was asked is not so, 2 wrong usage, 3 damage or trouble with a store.",
         )
         click.version_option(VERSION, prog_name="parslish", message="%(prog)s %(version)s")(self)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in RUN_COMMANDS:
+            return _command(RUN_COMMANDS[cmd_name])
         section = COMMANDS.get(cmd_name)
         return None if section is None else _Group(cmd_name, section)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, found in (("Runs", RUN_COMMANDS), ("Groups of commands", COMMANDS)):
+            with formatter.section(title):
+                formatter.write_dl([(name, self._lines[name]) for name in found])
+
+
+def _command(entry: Entry) -> click.Command:
+    command: click.Command = getattr(importlib.import_module(f"parslish.cli.{entry.module}"), entry.name)
+    return command
 
 
 root: Final = _Root()
@@ -206,7 +238,11 @@ def _show_warnings() -> Callable[..., None]:
 
 
 def _fail(sentence: str, code: int) -> int:
-    say(sentence)
+    """Say what went wrong; an expression with a pointer to the place in it keeps its lines."""
+    said, *shown = sentence.split("\n") if _POINTED.search(sentence) else [sentence]
+    say(said)
+    for each in shown:
+        print(clean(each), file=sys.stderr)
     return code
 
 

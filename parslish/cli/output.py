@@ -31,7 +31,11 @@ _ESCAPES: Final = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _JOINERS: Final = "\u200c\u200d"  # format characters that languages need
-_STYLES: Final = {"clean": "green", "torn": "yellow", "corrupt": "bold red", "in use": "cyan"}
+_STYLES: Final = {
+    "clean": "green", "torn": "yellow", "corrupt": "bold red", "in use": "cyan",
+    "completed": "green", "running": "cyan", "lost": "yellow", "failed": "bold red", "upstream_failed": "red",
+    "differs": "bold red",
+}  # fmt: skip
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _PLAIN_GAP: Final = "  "
 
@@ -99,7 +103,7 @@ def _drawn(columns: Sequence[Column], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
         drawn.add_column(
             Text(column.title),
@@ -167,6 +171,13 @@ def when(time_s: float | None) -> str:
         return "?" if time_s is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
     except (OverflowError, ValueError, OSError):
         return "?"
+
+
+def recently(time_s: float | None) -> str:
+    """A time for people, short: `13:08:05` of today, `2026-11-20 13:08` of another day; `?` as `when`."""
+    whole = when(time_s)
+    day, _, clock = whole.partition(" ")
+    return clock if clock and day == time.strftime("%Y-%m-%d") else whole[:16]
 
 
 def counted(number: int, noun: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
+from parslish.errors import UsageError
 from parslish.task import Try
 
 HOST = socket.gethostname()
@@ -73,6 +74,10 @@ class Sink(Protocol):
         False when nobody wants it any more (cancelled while queued): it may be dropped without a reply.
         """
 
+    def enter_thread(self, attempt: Try) -> None:
+        """This thread of our own process begins with a task's try, and takes no other kernel's."""
+        return
+
     def deliver(self, reply: Reply) -> None:
         """The try has ended. Never raises."""
 
@@ -94,6 +99,17 @@ class Executor(abc.ABC):
     def start(self) -> None:  # noqa: B027 — many executors have nothing to do here
         """Make ready to run; called once per kernel before the first launch. A shut-down executor may be
         started again."""
+
+    def copy(self) -> Executor:
+        """Another one with the same options, not started: for a second kernel at the same time.
+
+        Raises:
+            UsageError: its class does not say how.
+        """
+        raise UsageError(
+            f"executor {self.label!r} is used by another kernel that is still going, and {type(self).__name__} has no "
+            f"copy(): make one for each kernel"
+        )
 
     @abc.abstractmethod
     def submit(

@@ -52,6 +52,10 @@ class DaskExecutor(Executor):
         self._client: distributed.Client | None = None
         self._packer: Packer | None = None
 
+    def copy(self) -> DaskExecutor:
+        """Another one; a cluster that was given is used by both."""
+        return DaskExecutor(self.label, address=self._address, cluster=self._given, max_workers=self._max_workers)
+
     def start(self) -> None:
         import distributed
 

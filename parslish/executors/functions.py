@@ -18,8 +18,10 @@ from typing import Any
 
 from parslish.executors import parcel
 from parslish.executors.batch import UNKNOWN_S
+from parslish.random_numbers import Drawing
 
-REFERENCE = -1  # beside parcel's forms: the body is (module, qualified name, steps to unwrap)
+# Beside parcel's forms: the body is (module, qualified name, steps to unwrap); of what is in a `Drawing`, or itself.
+REFERENCE, DRAWING = -1, -2
 
 _WRAPPERS = 16  # decorators around a function that are looked through
 
@@ -59,10 +61,11 @@ class Functions:
         Raises:
             SerializationError: it cannot cross.
         """
-        if carried.number and carried.form == REFERENCE:
+        if carried.number and carried.form in (REFERENCE, DRAWING):
             return
-        named = self._reference(func)
-        form, body = (REFERENCE, named) if named else parcel.pack(func, beside_from=None)[:2]
+        draws = isinstance(func, Drawing)
+        named = self._reference(func.func if draws else func)
+        form, body = (DRAWING if draws else REFERENCE, named) if named else parcel.pack(func, beside_from=None)[:2]
         if body != carried.body:
             old, new = carried.number, next(self._numbers)
             carried.number, carried.form, carried.body = new, form, body
@@ -123,13 +126,13 @@ def reference(func: Any) -> tuple[str, str, int] | None:
 
 def load(form: int, body: Any) -> Any:
     """The function, at the worker. Raises whatever importing or unpickling it raises."""
-    if form != REFERENCE:
+    if form not in (REFERENCE, DRAWING):
         return parcel.unpack(form, body)
     module, name, steps = body
     found = _attribute(importlib.import_module(module), name)
     for _ in range(steps):
         found = found.__wrapped__
-    return found
+    return Drawing(found) if form == DRAWING else found
 
 
 def importable(module: Any) -> bool:

@@ -39,7 +39,4 @@ class Job:
         self.unlucky = 0  #: how often it was lost with a worker and nobody knows by whom
 
     def __str__(self) -> str:
-        if self.attempt.task is not None:
-            return str(self.attempt.task)
-        func = self.attempt.func
-        return f"a call of {getattr(func, '__qualname__', type(func).__qualname__)}"
+        return self.attempt.subject

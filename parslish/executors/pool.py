@@ -31,6 +31,10 @@ class PoolExecutor(Executor):
         self._given = pool
         self._pool: Any = None
 
+    def copy(self) -> PoolExecutor:
+        """Another one; a pool that was given is used by both."""
+        return PoolExecutor(self._given, self.label)
+
     def start(self) -> None:
         self._pool = self._given if hasattr(self._given, "submit") else self._given()
 

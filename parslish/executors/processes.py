@@ -51,6 +51,9 @@ class ProcessPoolExecutor(Executor):
         _watch_exit()
         _executors.add(self)
 
+    def copy(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.label, self.max_workers)
+
     def start(self) -> None:
         """Make ready to run. Processes are started when there is work."""
         with self._lock:

@@ -6,6 +6,7 @@ its thread until it returns.
 
 from __future__ import annotations
 
+import copy
 import queue
 import threading
 import time
@@ -53,6 +54,11 @@ class ThreadPoolExecutor(Executor):
         self.working_dir = working_dir
         self._queue: queue.SimpleQueue[Try | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+
+    def copy(self) -> ThreadPoolExecutor:
+        other = copy.copy(self)
+        other._threads = []
+        return other
 
     def start(self) -> None:
         self._queue = queue.SimpleQueue()
@@ -112,7 +118,11 @@ class ThreadPoolExecutor(Executor):
     @staticmethod
     def _work(tasks: queue.SimpleQueue[Try | None]) -> None:
         worker, clock = worker_name(), CpuClock(time.thread_time)
+        entered: Sink | None = None
         while (attempt := tasks.get()) is not None:
+            if attempt.task is not None and attempt.sink is not entered:
+                entered = attempt.sink
+                entered.enter_thread(attempt)
             if attempt.sink.started(attempt, worker):
                 attempt.sink.deliver(_run(attempt, worker, clock))
             del attempt  # an idle thread must not keep arguments and results alive

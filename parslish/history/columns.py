@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import gc
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final
 
-from parslish.history.event import Event, Kind
+from parslish.history import previews
+from parslish.history.event import Event, Kind, fits
+from parslish.history.previews import ATOMS, Preview
 
 NEVER: Final = 0.0  # in columns of times
 UNKNOWN: Final = -1  # in columns of numbers
@@ -22,13 +24,17 @@ WAITING, RUNNING, DONE, REUSED, FAILED, UPSTREAM_FAILED, CANCELLED, RETRYING = r
 _FAILED_AS: Final = {
     "fail_retryable": RETRYING, "failed": FAILED, "dep_fail": UPSTREAM_FAILED, "cancelled": CANCELLED,
 }  # fmt: skip
+#: Of two such events the one further on in this order counts: a task may be cancelled as its result comes.
+_ENDED: Final = frozenset({DONE, REUSED, FAILED, UPSTREAM_FAILED, CANCELLED})
 _GROWTH: Final = 4096
+_FEW: Final = 1 << 16
 
 
 class Columns:
     """What the events of a run come to."""
 
     def __init__(self) -> None:
+        self._most = 0
         self.count = 0  #: rows; ids of which nothing is known have app -1
         self.app = array("i")
         self.status = bytearray()
@@ -61,16 +67,16 @@ class Columns:
         self.troubles: list[Event] = []
         self.marks: list[Event] = []
 
-    def fold(self, groups: Iterable[Iterable[Event]]) -> None:
-        """Take in groups of events. One that does not look like its kind is passed over."""
+    def fold(self, groups: Iterable[Iterable[Event]], most: int = _FEW) -> None:
+        """Take in groups of events, in any order. One that does not look like its kind is passed over.
+
+        Args:
+            most: how many tasks there may be at most: a lie about a task's id must not take memory.
+        """
+        self._most = most
         takes: dict[int, Callable[[Event], None]] = {
             Kind.SUBMIT: self._submit, Kind.START: self._start, Kind.END: self._end, Kind.REUSE: self._reuse,
-            Kind.FAIL: self._fail, Kind.ARGUMENTS: self._arguments, Kind.MISS: self._miss, Kind.FORCE: self._force,
-            Kind.APP: lambda event: self.apps.__setitem__(event[1], event),
-            Kind.WORKER: lambda event: self.workers.__setitem__(event[1], event[2]),
-            Kind.SCOPE: lambda event: self.scopes.__setitem__(event[1], event),
-            Kind.RUN_START: self.starts.append, Kind.RUN_END: self.ends.append,
-            Kind.TROUBLE: self.troubles.append, Kind.MARK: self.marks.append,
+            **dict.fromkeys(self._rare, self._take_rare),
         }  # fmt: skip
         nothing: Callable[[Event], None] = lambda event: None  # noqa: E731 — of a kind that is not known
         with _no_collection():
@@ -78,78 +84,123 @@ class Columns:
                 for event in group:
                     try:
                         takes.get(event[0], nothing)(event)
-                    except (IndexError, TypeError, ValueError, OverflowError):
+                    except (LookupError, TypeError, ValueError, OverflowError):
                         continue
+        self._trim()
 
     # ---------------------------------------------------------------------------------- events
 
     def _submit(self, event: Event) -> None:
         _, task, time, app, parent, position, occurrence, label, dependencies, *rest = event
-        if task >= self.count:
-            self._reach(task)
-        self.app[task], self.submitted[task] = app, time
+        if not 0 <= task < self.count:
+            self._row(task)
+        if app < 0 or not UNKNOWN <= parent < task:  # so that nobody is an ancestor of himself
+            raise ValueError
+        if label is not None and type(label) is not str:
+            raise TypeError
+        self.submitted[task] = time
         self.parent[task], self.position[task], self.occurrence[task] = parent, position, occurrence
         if label is not None:
             self.label[task] = label
         if dependencies:
-            self.dependencies[task] = dependencies
+            self._depends(task, dependencies)
         if rest:
-            arguments, keywords, scope, *more = rest
-            self.arguments[task], self.scope[task] = arguments, scope
-            if keywords:
-                self.keywords[task] = keywords
-            if more:
-                inputs, outputs, call = more
-                if inputs:
-                    self.inputs[task] = inputs
-                if outputs:
-                    self.outputs[task] = outputs
-                if call is not None:
-                    self.call[task] = call
+            arguments, keywords, self.scope[task], *more = rest
+            if arguments is not None:
+                self.arguments[task] = _previews(arguments)
+            if keywords or more:
+                self._describe(task, keywords, *more)
+        self.app[task] = app  # the last: who has one is told of
+
+    def _depends(self, task: int, dependencies: tuple[int, ...]) -> None:
+        known = tuple([each for each in array("q", dependencies) if 0 <= each < task])
+        if known:
+            self.dependencies[task] = known
+
+    def _describe(
+        self, task: int, keywords: Any, inputs: Any = (), outputs: Any = (), call: Any = None, *more: Any
+    ) -> None:
+        """What there is of a call that is not plain."""
+        if type(keywords) is dict:
+            self.keywords[task] = dict(zip(_texts(tuple(keywords)), _previews(tuple(keywords.values())), strict=True))
+        if inputs:
+            self.inputs[task] = _texts(inputs)
+        if outputs:
+            self.outputs[task] = _texts(outputs)
+        if type(call) is bytes:
+            self.call[task] = call
 
     def _start(self, event: Event) -> None:
-        _, task, time, number, worker = event
-        if task >= self.count:
-            self._reach(task)
+        _, task, time, number, worker, *_ = event
+        if not 0 <= task < self.count:
+            self._row(task)
+        if self.status[task]:
+            self._start_again(task, time, number, worker)
+            return
         self.started[task], self.tries[task], self.worker[task] = time, number, worker
         self.status[task] = RUNNING
 
+    def _start_again(self, task: int, time: float, number: int, worker: int) -> None:
+        status, tries = self.status[task], self.tries[task]
+        if number > tries or (status == RUNNING and number == tries):
+            self.tries[task], self.worker[task] = number, worker
+            if status in (RUNNING, RETRYING):
+                self.started[task], self.status[task] = time, RUNNING
+        if not self.started[task]:
+            self.started[task] = time
+
     def _end(self, event: Event) -> None:
         _, task, time, key, worker, started, duration, cpu, peak_memory, *result = event
-        if task >= self.count:
-            self._reach(task)
+        if not 0 <= task < self.count:
+            self._row(task)
         self.ended[task], self.started[task], self.duration[task] = time, started, duration
-        self.cpu[task], self.peak_memory[task], self.key[task] = cpu, peak_memory, key
+        self.cpu[task], self.peak_memory[task], self.key[task] = cpu, peak_memory, _key(key)
         if worker is not None:
             self.worker[task] = worker
         if result:
-            self.result[task] = result[0]
-        self.status[task] = DONE
+            self.result[task] = result[0] if type(result[0]) in ATOMS else previews.read(result[0])
+        if self.status[task] not in _ENDED:
+            self.status[task] = DONE
 
     def _reuse(self, event: Event) -> None:
         _, task, time, key, run, origin, *result = event
-        if task >= self.count:
-            self._reach(task)
+        if not 0 <= task < self.count:
+            self._row(task)
+        if type(origin) is not int or not (run is None or type(run) is int):
+            raise TypeError
         self.ended[task] = self.started[task] = time
-        self.key[task], self.origin[task] = key, (run, origin)
+        self.key[task], self.origin[task] = _key(key), (run, origin)
         if result:
-            self.result[task] = result[0]
-        self.status[task] = REUSED
+            self.result[task] = result[0] if type(result[0]) in ATOMS else previews.read(result[0])
+        if self.status[task] not in _ENDED:
+            self.status[task] = REUSED
+
+    # ---------------------------------------------------------------------------------- events of which there are few
+
+    def _take_rare(self, event: Event) -> None:
+        if fits(event):
+            self._rare[event[0]](self, event)
 
     def _fail(self, event: Event) -> None:
         _, task, time, number, state, *_ = event
-        if task >= self.count:
-            self._reach(task)
+        if not 0 <= task < self.count:
+            self._row(task)
+        status, before, tries = _FAILED_AS.get(state, FAILED), self.status[task], self.tries[task]
+        self.tries[task], self.key[task] = max(number, tries), event[8]
         self.failures.setdefault(task, []).append(event)
-        self.tries[task], self.key[task] = number, event[8]
-        self.status[task] = status = _FAILED_AS.get(state, FAILED)
         if status != RETRYING:
             self.ended[task] = time
-            if self.started[task]:
+            self.status[task] = max(status, before) if before in _ENDED else status
+            if self.started[task] and not self.duration[task]:
                 self.duration[task] = time - self.started[task]
+        elif before not in _ENDED and number >= tries:
+            self.status[task] = RETRYING
 
     def _arguments(self, event: Event) -> None:
-        self.bound[event[1]] = event
+        kind, task, names, digests, arguments, *_ = event
+        if not len(names) == len(digests) == len(arguments) or not {bytes}.issuperset(map(type, digests)):
+            raise ValueError
+        self.bound[task] = (kind, task, _texts(names), digests, _previews(arguments))
 
     def _miss(self, event: Event) -> None:
         self.missed[event[1]] = event[2], event[3]
@@ -157,26 +208,67 @@ class Columns:
     def _force(self, event: Event) -> None:
         self.forced[event[1]] = event[2]
 
+    _rare: ClassVar[Mapping[int, Callable[[Columns, Event], None]]] = {
+        Kind.FAIL: _fail, Kind.ARGUMENTS: _arguments, Kind.MISS: _miss, Kind.FORCE: _force,
+        Kind.APP: lambda self, event: self.apps.__setitem__(event[1], event),
+        Kind.WORKER: lambda self, event: self.workers.__setitem__(event[1], event[2]),
+        Kind.SCOPE: lambda self, event: self.scopes.__setitem__(event[1], event),
+        Kind.RUN_START: lambda self, event: self.starts.append(event),
+        Kind.RUN_END: lambda self, event: self.ends.append(event),
+        Kind.TROUBLE: lambda self, event: self.troubles.append(event),
+        Kind.MARK: lambda self, event: self.marks.append(event),
+    }  # fmt: skip
+
     # ---------------------------------------------------------------------------------- rows
 
-    def _reach(self, task: int) -> None:
-        """Have a row for a task; rows come many at a time."""
-        if task < 0:
+    def _row(self, task: int) -> None:
+        if not 0 <= task < self._most:
             raise ValueError
+        self.reach(task)
+
+    def reach(self, task: int) -> None:
+        """Have a row for a task that has none; rows come many at a time."""
         room = len(self.status)
         if task >= room:
-            more = max(_GROWTH, task + 1 - room, room // 2)
-            self.status.extend(bytes(more))
-            for column in (self.app, self.parent, self.worker, self.scope):
-                column.extend(array("i", [UNKNOWN]) * more)
-            for column in (self.position, self.occurrence, self.tries):
-                column.extend(array("i", bytes(column.itemsize * more)))
-            for times in (self.submitted, self.ended, self.started, self.duration, self.cpu):
-                times.extend(array("d", bytes(8 * more)))
-            self.peak_memory.extend(array("q", bytes(8 * more)))
-            for objects in (self.key, self.arguments, self.result):
-                objects.extend([None] * more)
+            self._make_room(max(_GROWTH, task + 1 - room, room // 2))
         self.count = task + 1
+
+    def _make_room(self, more: int) -> None:
+        for name, empty in _EMPTY.items():
+            getattr(self, name).extend(empty * more)
+
+    def _trim(self) -> None:
+        for name in _EMPTY:
+            del getattr(self, name)[self.count :]
+
+
+#: The columns that have a row for each task, each with an empty row.
+_EMPTY: Final[Mapping[str, Any]] = {
+    "status": bytes(1),
+    **dict.fromkeys(("app", "parent", "scope", "worker"), array("i", [UNKNOWN])),
+    **dict.fromkeys(("position", "occurrence", "tries"), array("i", [0])),
+    **dict.fromkeys(("submitted", "started", "ended", "duration", "cpu"), array("d", [NEVER])),
+    "peak_memory": array("q", [0]),
+    **{name: [None] for name in ("key", "arguments", "result")},
+}
+
+
+def _key(found: Any) -> bytes | None:
+    if found is not None and type(found) is not bytes:
+        raise TypeError
+    return found
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    if type(found) is not tuple or not {str}.issuperset(map(type, found)):
+        raise TypeError
+    return found
+
+
+def _previews(found: Any) -> tuple[Preview, ...]:
+    if type(found) is not tuple:
+        raise TypeError
+    return found if ATOMS.issuperset(map(type, found)) else tuple(map(previews.read, found))
 
 
 @contextlib.contextmanager

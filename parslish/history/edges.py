@@ -16,7 +16,9 @@ from __future__ import annotations
 import bisect
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from parslish.history.record import RunRecord
 
@@ -36,7 +38,7 @@ class Edge(NamedTuple):
 
 
 class Edges:
-    """The edges of a run, by the ids of its tasks.
+    """The edges of a run, by the ids of its tasks; `of` makes them once for a run.
 
     A join has two ends: what it submits follows from its beginning, and its result from theirs. So who walks from one
     of its children comes to the join and to what takes its result, but not to the other children.
@@ -47,17 +49,21 @@ class Edges:
     """
 
     def __init__(self, run: RunRecord, kinds: Collection[str] = FOLLOWED) -> None:
-        self.run = run
-        self._parents: Sequence[int] = run.columns.parent if PARENT in kinds else _Orphans()
-        self._up: dict[int, list[int]] = defaultdict(list)
-        self._down: dict[int, list[int]] = defaultdict(list)
+        columns = run.columns
+        self._parents: Sequence[int] = columns.parent if PARENT in kinds else _Orphans()
         self._children: dict[int, list[int]] = defaultdict(list)
-        for edge in edges(run, kinds):
-            if edge.kind == PARENT:
-                self._children[edge.source].append(edge.to)
-            else:
-                self._up[edge.to].append(edge.source)
-                self._down[edge.source].append(edge.to)
+        self._up: dict[int, Sequence[int]] = dict(columns.dependencies) if DATA in kinds else {}
+        self._down: dict[int, list[int]] = defaultdict(list)
+        if PARENT in kinds:
+            for id, parent in enumerate(columns.parent[: columns.count]):
+                if parent >= 0:
+                    self._children[parent].append(id)
+        for id, sources in self._up.items():
+            for source in sources:
+                self._down[source].append(id)
+        for edge in edges(run, set(kinds) - {DATA, PARENT}):
+            self._up[edge.to] = (*self._up.get(edge.to, ()), edge.source)
+            self._down[edge.source].append(edge.to)
 
     def before(self, id: int) -> Sequence[int]:
         """The tasks whose results one depends on at once; not the join that submitted it."""
@@ -73,11 +79,24 @@ class Edges:
 
     def ancestors(self, ids: Iterable[int], depth: int | None = None) -> set[int]:
         """All that tasks depend on, themselves included, at most `depth` edges away."""
-        return self._reached(ids, self._up, depth)
+        return set().union(*self._reached(ids, self._up, depth))
 
     def descendants(self, ids: Iterable[int], depth: int | None = None) -> set[int]:
         """All that depends on tasks, themselves included, at most `depth` edges away."""
+        return set().union(*self.affected(ids, depth))
+
+    def affected(self, ids: Iterable[int], depth: int | None = None) -> tuple[set[int], set[int]]:
+        """The same in two: the tasks of which all is affected, what they submit included, and the joins of which only
+        the result is, through some of what they submitted."""
         return self._reached(ids, self._down, depth)
+
+    def roots(self, ids: Collection[int]) -> set[int]:
+        """Those of some tasks that can begin before any other of them has: a join before its children."""
+        return set(ids) - self._reached(ids, self._down, None, behind=True)[0]
+
+    def sinks(self, ids: Collection[int]) -> set[int]:
+        """Those of some tasks whose end no other of them waits for: a join, and not its children."""
+        return set(ids) - self._reached(ids, self._up, None, behind=True)[0]
 
     def topological(self, ids: Iterable[int]) -> list[int]:
         """Tasks in an order in which each comes behind those of them that it depends on; a join behind its children,
@@ -113,25 +132,24 @@ class Edges:
         left = is_wanted.difference(order)  # inferred edges may go round in a circle
         return order + sorted(left)
 
-    def _reached(self, ids: Iterable[int], links: Mapping[int, Sequence[int]], depth: int | None) -> set[int]:
-        whole = set(ids)  # and what they submitted is reached too
-        partly: set[int] = set()
-        front = [(id, True) for id in whole]
-        while front and depth != 0:
-            reached = []
-            for id, is_whole in front:
-                nearby = [(each, True) for each in links.get(id, ())]
-                if is_whole:
-                    nearby += [(each, True) for each in self._children.get(id, ())]
-                if self._parents[id] >= 0:
-                    nearby.append((self._parents[id], False))
-                for each, whole_too in nearby:
-                    if each not in whole and (whole_too or each not in partly):
-                        (whole if whole_too else partly).add(each)
-                        reached.append((each, whole_too))
-            front = reached
+    def _reached(
+        self, ids: Iterable[int], links: Mapping[int, Sequence[int]], depth: int | None, *, behind: bool = False
+    ) -> tuple[set[int], set[int]]:
+        """What is reached along links: the tasks of which both ends are, and joins of which the further end alone is.
+        Tasks to start from are only among them when another one leads there, if what is `behind` them is asked for."""
+        front, half = list(ids), list[int]()
+        whole, partly = set[int]() if behind else set(front), set[int]()
+        children, parents = self._children, self._parents
+        while (front or half) and depth != 0:
+            nearby = [each for id in front for each in (*links.get(id, ()), *children.get(id, ()))]
+            nearby += [each for id in half for each in links.get(id, ())]
+            above = {parents[id] for id in chain(front, half)} if children else ()
+            front = [each for each in dict.fromkeys(nearby) if each not in whole]
+            whole.update(front)
+            half = [each for each in above if each >= 0 and each not in whole and each not in partly]
+            partly.update(half)
             depth = None if depth is None else depth - 1
-        return whole | partly
+        return whole, partly
 
 
 class _Orphans(Sequence[int]):
@@ -142,6 +160,18 @@ class _Orphans(Sequence[int]):
 
     def __len__(self) -> int:
         return 0
+
+
+_known: WeakKeyDictionary[RunRecord, dict[frozenset[str], Edges]] = WeakKeyDictionary()
+
+
+def of(run: RunRecord, kinds: Collection[str] = FOLLOWED) -> Edges:
+    """The edges of a run of these kinds, made once."""
+    known = _known.setdefault(run, {})
+    found = known.get(frozenset(kinds))
+    if found is None:
+        found = known[frozenset(kinds)] = Edges(run, kinds)
+    return found
 
 
 def edges(run: RunRecord, kinds: Collection[str] = FOLLOWED) -> Iterator[Edge]:

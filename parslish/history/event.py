@@ -67,23 +67,65 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.MARK: ("time", "what", "facts"),
 }  # fmt: skip
 
-_packer = msgpack.Packer(default=previews.of_other)
 _SUBMIT, _END, _REUSE = map(int, (Kind.SUBMIT, Kind.END, Kind.REUSE))
 _ARGUMENTS = 1 + FIELDS[Kind.SUBMIT].index("arguments")
+_KINDS = frozenset(map(int, Kind))
+CALL_BYTES = 4096  # of the arguments of a call that are kept
+_PLAIN_CALL = b"M"  # then the arguments in msgpack; other forms of a call begin with a tag of `codec`
+
+_NUMBER = (int, float)
+_BYTES_OR_NONE = (bytes, type(None))
+#: What the fields of rare kinds are, as far as they have to be there; `columns` looks at the others itself.
+_TYPES: Mapping[int, tuple[Any, ...]] = {
+    Kind.RUN_START: (_NUMBER, dict),
+    Kind.APP: (int, str, str),
+    Kind.WORKER: (int, str),
+    Kind.FAIL: (int, _NUMBER, int, str, str, str, str, _BYTES_OR_NONE),
+    Kind.RUN_END: (_NUMBER, str, dict),
+    Kind.TROUBLE: (_NUMBER, str, str),
+    Kind.SCOPE: (int, int, int, str, str),
+    Kind.ARGUMENTS: (int, tuple, tuple, tuple),
+    Kind.MISS: (int, str, str),
+    Kind.FORCE: (int, str),
+    Kind.MARK: (_NUMBER, str, dict),
+}
 
 
 def pack(events: Iterable[Event]) -> bytes:
     """The body of one event frame. Long texts and numbers among arguments and results are cut short here, on the
     thread that writes, since few are."""
-    packed: bytes = _packer.pack([_PACKED[kind](event) if (kind := event[0]) in _PACKED else event for event in events])
+    rows = [_PACKED[kind](event) if (kind := event[0]) in _PACKED else event for event in events]
+    # Not one packer for all: two runs of a process may be at it. Names of files may hold what is no Unicode.
+    packed: bytes = msgpack.packb(rows, default=previews.of_other, unicode_errors="surrogatepass")
     return packed
 
 
 def _submitted(event: Event) -> Event:
     arguments = event[_ARGUMENTS]
-    if not arguments or previews.are_short(arguments):
+    if type(arguments) is not tuple or (len(arguments) <= previews.ARGUMENTS and previews.are_short(arguments)):
         return event
-    return (*event[:_ARGUMENTS], [previews.of_atom(each) for each in arguments], *event[_ARGUMENTS + 1 :])
+    shown = previews.of_each(arguments, previews.of_atom)
+    return (*event[:_ARGUMENTS], shown, *event[_ARGUMENTS + 1 :], (), (), _plain_call(arguments))
+
+
+def _plain_call(arguments: tuple[Any, ...]) -> bytes | None:
+    """The form of a plain call that can be opened again, where previews are not all there is of it."""
+    sizes = [len(each) if type(each) in (str, bytes) else 1 for each in arguments]
+    if sum(sizes) > CALL_BYTES or not previews.ATOMS.issuperset(map(type, arguments)):
+        return None
+    try:
+        packed = _PLAIN_CALL + msgpack.packb(arguments, unicode_errors="surrogatepass")
+    except (OverflowError, ValueError):  # a large integer
+        return None
+    return packed if len(packed) <= CALL_BYTES else None
+
+
+def plain_arguments(call: bytes) -> tuple[Any, ...] | None:
+    """The arguments of a plain call that was kept; None for a call in another form."""
+    if not call.startswith(_PLAIN_CALL):
+        return None
+    found: tuple[Any, ...] = msgpack.unpackb(call[1:], use_list=False, unicode_errors="surrogatepass")
+    return found
 
 
 def _resulted(event: Event) -> Event:
@@ -94,13 +136,22 @@ _PACKED = {_SUBMIT: _submitted, _END: _resulted, _REUSE: _resulted}
 
 
 def rows(body: bytes) -> list[Event]:
-    """The events of one frame, as they were written."""
-    found: list[Event] = msgpack.unpackb(body, strict_map_key=False, use_list=False)
-    return found
+    """The events of one frame, as they were written: tuples of at least a kind. What else may be there is left out."""
+    try:
+        found = msgpack.unpackb(body, strict_map_key=False, use_list=False, unicode_errors="surrogatepass")
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        return []
+    return [event for event in found if type(event) is tuple and event] if type(found) is tuple else []
+
+
+def fits(event: Event) -> bool:
+    """Whether an event of a rare kind has the fields of its kind."""
+    types = _TYPES.get(event[0])
+    return types is not None and len(event) > len(types) and all(map(isinstance, event[1:], types))
 
 
 def unpack(body: bytes) -> Iterator[dict[str, Any]]:
     """The events of one frame, each as a dict of its fields and its `kind`; unknown kinds are passed over."""
     for kind, *values in rows(body):
-        if kind in Kind.__members__.values():
+        if type(kind) is int and kind in _KINDS:
             yield {"kind": Kind(kind), **dict(zip(FIELDS[Kind(kind)], values, strict=False))}

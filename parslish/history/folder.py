@@ -11,6 +11,7 @@ from parslish.errors import ConfigurationError
 
 CHECKPOINT = "checkpoint"
 EVENTS = "events"
+MARKS = "marks"  # what is said of a run later on
 
 # Nine digits at most: a folder that has a date and time for its name is no run, and its number fits no segment.
 _RUN_ID = re.compile(r"[0-9]{3,9}")

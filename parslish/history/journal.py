@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import inspect
 import itertools
 import os
@@ -20,6 +19,7 @@ from parslish.history import previews
 from parslish.history.event import Kind
 from parslish.history.recorder import Recorder
 from parslish.task import Scope, State, Task, Try
+from parslish.utils import user_name
 from parslish.version import VERSION
 
 if TYPE_CHECKING:
@@ -158,6 +158,10 @@ class Journal:
             )
         )
 
+    def marked(self, what: str, facts: Mapping[str, Any]) -> None:
+        """Something else is to be said of the run."""
+        self._add((Kind.MARK, time.time(), what, dict(facts)))
+
     def trouble(self, what: str, message: str) -> None:
         self._add((Kind.TROUBLE, time.time(), what, message))
 
@@ -216,19 +220,12 @@ def run_facts(number: int, root: str, parent: str | None) -> dict[str, Any]:
         "cwd": os.getcwd(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "user": _user(),
+        "user": user_name(),
         "python": sys.version.split()[0],
         "parslish": VERSION,
         "commit": _commit(Path.cwd()),
         "packages": _versions(),
     }
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _versions() -> dict[str, str]:

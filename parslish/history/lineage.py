@@ -38,3 +38,15 @@ def of(checkpoints: Sequence[str], *, named: bool) -> Lineage:
 def _is_root(root: object) -> TypeGuard[str]:
     """Nothing vouches for a card: what stands there must at least be fit to go into keys."""
     return isinstance(root, str) and root.isascii() and len(root) <= _ROOT_LENGTH
+
+
+def chain(run: Path) -> list[Path]:
+    """A run and those that it continues, the first of them first; beside it, where the run folder was moved."""
+    found: list[Path] = []
+    current: Path | None = run
+    while current is not None and current not in found:
+        found.insert(0, current)
+        parent = card.read(current).get("parent")
+        places = [current.parent / Path(parent).name, Path(parent)] if isinstance(parent, str) else []
+        current = next((place for place in places if place.is_dir()), None)
+    return found

@@ -7,20 +7,31 @@ the result of that task (with `"of"`: that item or attribute of it), `{"file": p
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePath
+import itertools
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
+from types import FunctionType
 from typing import Any, Final
+
+from parslish.files import File
 
 #: What a preview may be besides a dict.
 Atom = int | float | str | bytes | bool | None
 Preview = Atom | dict[str, Any]
 
+ARGUMENTS = 256  # of a call, given by position or by name, that are told of
 TEXT = 100  # characters of a text, or bytes, that are kept
+WHOLE = 300  # characters of a preview
+PATH = 4096  # characters of a path
 _PARTS = 6  # of a container
 _DEPTH = 3
-_ATOMS: Final = frozenset({int, float, str, bytes, bool, type(None)})
+#: Types of values that are previews of themselves, if they are short.
+ATOMS: Final = frozenset({int, float, str, bytes, bool, type(None)})
 _SHORT: Final = frozenset({float, bool, type(None)})
 _LARGEST: Final = 1 << 63
+#: Those of Python itself: a class made of them may have methods of its own.
+PATHS: Final = frozenset({PurePath, PurePosixPath, PureWindowsPath, PosixPath, WindowsPath})
 _BRACKETS: Final[Mapping[type, tuple[str, str]]] = {
     list: ("[", "]"),
     tuple: ("(", ")"),
@@ -56,11 +67,24 @@ def of_atom(value: Any) -> Preview:
 
 def of(value: Any) -> Preview:
     """The preview of any value that is no future."""
-    if type(value) in _ATOMS:
+    kind = type(value)
+    if kind in ATOMS:
         return of_atom(value)
-    if isinstance(value, PurePath):
-        return {"file": str(value)}
-    return {"repr": shown(value)}
+    path = of_path(value) if kind in PATHS or kind is File else None
+    return {"repr": shown(value)} if path is None else path
+
+
+def of_each(values: Collection[Any], of: Callable[[Any], Preview]) -> list[Preview]:
+    """Previews of the arguments of a call, and how many more there are than are told of."""
+    found = [of(each) for each in itertools.islice(values, ARGUMENTS)]
+    more = len(values) - len(found)
+    return [*found, {"repr": f"… {more:,} more"}] if more else found
+
+
+def of_path(value: Any) -> dict[str, Any] | None:
+    """The preview of a `File`, or a path of Python's own; None when it is too long to be one."""
+    path = str.__str__(value.url) if isinstance(value, File) else str(value)
+    return {"file": path} if len(path) <= PATH else None
 
 
 def of_other(value: Any) -> Preview:
@@ -73,72 +97,185 @@ def is_exact(preview: Any) -> bool:
     return not isinstance(preview, Mapping)
 
 
+def read(found: Any) -> Preview:
+    """A preview as a record has it, whose writer may have lied."""
+    if type(found) in ATOMS:
+        return found  # type: ignore[no-any-return]
+    return found if _is_sound(found) else {"repr": shown(found)}
+
+
+def _is_sound(found: Any) -> bool:
+    if type(found) is not dict or not found or not {"task", "of", "file", "repr"}.issuperset(found):
+        return False
+    return all(type(said) is (int if name == "task" else str) for name, said in found.items())
+
+
 def text(preview: Any) -> str:
     """A preview as people read it."""
-    if not isinstance(preview, Mapping):
-        return repr(preview)
-    if "task" in preview:
-        return f"task {preview['task']}{preview.get('of', '')}"
-    return str(preview.get("file", preview.get("repr", "…")))
+    found = read(preview)
+    if not isinstance(found, dict):
+        return repr(found)
+    if "task" in found:
+        return f"task {found['task']}{found.get('of', '')}"
+    return str(found.get("file", found.get("repr", "…")))
 
 
-def shown(value: Any, depth: int = _DEPTH) -> str:
+# ------------------------------------------------------------------------------------- texts
+
+
+def shown(value: Any) -> str:
     """A short text for a value; only for types of Python itself, whose `repr` runs nobody's code, from its content."""
+    try:
+        whole = _shown(value, _DEPTH)
+    except Exception:  # a library's code, which is none of ours either
+        return f"<{_name(type(value))}>"
+    return whole if len(whole) <= WHOLE else f"{whole[: WHOLE - 1]}…"
+
+
+def _shown(value: Any, depth: int) -> str:
     kind = type(value)
-    if kind is str or kind is bytes:
-        return _cut(value)
-    if kind is int and not -_LARGEST <= value < _LARGEST:
-        return f"an integer of {value.bit_length()} bits"
-    if kind in _ATOMS or kind is complex or kind is range or kind is slice:
-        return repr(value)
+    show = _SHOWN.get(kind)
+    if show is not None:
+        return show(value)
     if kind in _BRACKETS:
         return _container(value, _BRACKETS[kind], depth)
-    if isinstance(value, enum.Enum):
-        return f"{kind.__qualname__}.{value._name_}"
-    if isinstance(value, type):
-        return f"<class {value.__module__}.{value.__qualname__}>"
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return _of_library(kind, value) or f"<{name}>"
+    # Not isinstance: that asks a value for its `__class__`, which may be anybody's code.
+    if issubclass(kind, enum.Enum):
+        return f"{_name(kind).rpartition('.')[2]}.{_member(value)}"
+    if issubclass(kind, type):
+        return f"<class {_name(value)}>"
+    show = _of_library(kind)
+    return f"<{_name(kind)}>" if show is None else show(value)
 
 
-def _cut(value: str | bytes) -> str:
+def _name(kind: type) -> str:
+    """A class by module and name; not by attributes, which a metaclass may compute."""
+    qualname, module = _text_of("__qualname__", kind), _text_of("__module__", kind)
+    return qualname if module == "builtins" else f"{module}.{qualname}"
+
+
+def _text_of(what: str, kind: type) -> str:
+    try:
+        found = type.__dict__[what].__get__(kind)
+    except AttributeError:
+        return "?"
+    return found if type(found) is str else "?"
+
+
+def _cut(value: str | bytes | bytearray) -> str:
     if len(value) <= TEXT:
         return repr(value)
     unit = "characters" if isinstance(value, str) else "bytes"
     return f"{value[: TEXT // 2]!r}… ({len(value):,} {unit})"
 
 
+def _integer(value: int) -> str:
+    return repr(value) if -_LARGEST <= value < _LARGEST else f"an integer of {value.bit_length():,} bits"
+
+
+def _range(value: range) -> str:
+    step = "" if value.step == 1 else f", {_integer(value.step)}"
+    return f"range({_integer(value.start)}, {_integer(value.stop)}{step})"
+
+
+def _slice(value: slice) -> str:
+    return f"slice({', '.join(_shown(part, 1) for part in (value.start, value.stop, value.step))})"
+
+
+def _member(value: enum.Enum) -> str:
+    name = enum.Enum.__dict__["__dict__"].__get__(value).get("_name_")
+    return name if type(name) is str else "?"
+
+
 def _container(value: Any, brackets: tuple[str, str], depth: int) -> str:
     begin, end = brackets
+    if type(value) is set and not value:
+        return "set()"
     if depth == 0:
         return f"{begin}…{end}"
     parts: list[str] = []
+    is_dict = type(value) is dict
     try:
-        for part in value.items() if isinstance(value, dict) else value:
+        for part in value.items() if is_dict else value:
             if len(parts) == _PARTS:
                 parts.append(f"… {len(value):,} in all")
                 break
-            key = f"{shown(part[0], depth - 1)}: " if isinstance(value, dict) else ""
-            parts.append(key + shown(part[1] if key else part, depth - 1))
+            key = f"{_shown(part[0], depth - 1)}: " if is_dict else ""
+            parts.append(key + _shown(part[1] if is_dict else part, depth - 1))
     except RuntimeError:  # another thread changes it
         parts.append("…")
-    if isinstance(value, tuple) and len(parts) == 1:
+    if type(value) is tuple and len(parts) == 1:
         parts.append("")
     return begin + ", ".join(parts).rstrip(" ") + end
 
 
-def _of_library(kind: type, value: Any) -> str | None:
-    make = _LIBRARIES.get((kind.__module__, kind.__name__))
-    return None if make is None else make(value)
+_SHOWN: Final[Mapping[type, Callable[[Any], str]]] = {
+    **dict.fromkeys((str, bytes, bytearray), _cut),
+    **dict.fromkeys((float, bool, complex, type(None), type(Ellipsis)), repr),
+    **dict.fromkeys(PATHS, lambda value: _cut(str(value))),
+    int: _integer,
+    range: _range,
+    slice: _slice,
+    FunctionType: lambda value: f"<function {value.__code__.co_name}>",
+    File: lambda value: _cut(str.__str__(value.url)),
+}
+
+
+# ------------------------------------------------------------------------------------- libraries
+
+
+def _of_library(kind: type) -> Callable[[Any], str] | None:
+    """How to show a value of a library's own class: not one that calls itself so."""
+    module, name = _text_of("__module__", kind), _text_of("__qualname__", kind)
+    if not is_of(kind, module):
+        return None
+    if module == "numpy" and issubclass(kind, sys.modules[module].generic):
+        return _scalar
+    return _LIBRARIES.get((module, name))
+
+
+def is_of(kind: type, module: str) -> bool:
+    """Whether a class is a module's own, not one that calls itself so."""
+    return module in sys.modules and vars(sys.modules[module]).get(_text_of("__qualname__", kind)) is kind
 
 
 def _array(value: Any) -> str:
-    has_number = not value.ndim and value.dtype.kind in "biufc"  # of objects it would be their own repr
-    return f"array({value.dtype}, {value.item()!r})" if has_number else f"array({value.dtype}, shape {value.shape})"
+    dtype = value.dtype
+    if not value.ndim and dtype.kind in "biufc":  # of objects it would be their own repr
+        return f"array({dtype}, {value.item()!r})"
+    # A structure's own text has titles of fields, which may be any objects.
+    return f"array({dtype.name if dtype.kind == 'V' else dtype}, shape {value.shape})"
+
+
+def _scalar(value: Any) -> str:
+    kind = value.dtype.kind
+    if kind in "SU":
+        return _cut(value.item())
+    return repr(value) if kind in "biufcmM" else f"<{_name(type(value))}>"
 
 
 def _frame(value: Any) -> str:
-    return f"DataFrame({value.shape[0]:,} rows, {value.shape[1]:,} columns)"
+    return f"DataFrame({len(value.index):,} rows, {len(value.columns):,} columns)"
+
+
+def _series(value: Any) -> str:
+    return f"Series({len(value.index):,} values)"
+
+
+def _time(value: Any) -> str:
+    zone = value.tzinfo
+    if zone is None:
+        return repr(value)
+    own = sys.modules["datetime"].timezone
+    return f"<{value.isoformat()}>" if type(zone) is own else f"{value.replace(tzinfo=None)!r} of {_name(type(zone))}"
+
+
+def _fraction(value: Any) -> str:
+    return f"Fraction({_shown(value.numerator, 1)}, {_shown(value.denominator, 1)})"
+
+
+def _uuid(value: Any) -> str:
+    return repr(value) if type(value.int) is int else "<uuid.UUID>"
 
 
 #: Of libraries whose attributes are known to be cheap and to run nothing of the user's.
@@ -146,12 +283,13 @@ _LIBRARIES: Final[Mapping[tuple[str, str], Callable[[Any], str]]] = {
     ("numpy", "ndarray"): _array,
     ("pandas.core.frame", "DataFrame"): _frame,
     ("pandas", "DataFrame"): _frame,
-    ("parslish.files", "File"): lambda value: str(value.url),
-    ("datetime", "datetime"): repr,
+    ("pandas.core.series", "Series"): _series,
+    ("pandas", "Series"): _series,
+    ("datetime", "datetime"): _time,
+    ("datetime", "time"): _time,
     ("datetime", "date"): repr,
     ("datetime", "timedelta"): repr,
     ("decimal", "Decimal"): repr,
-    ("fractions", "Fraction"): repr,
-    ("uuid", "UUID"): repr,
-    **{("numpy", name): repr for name in ("float64", "float32", "int64", "int32", "bool_", "bool", "complex128")},
+    ("fractions", "Fraction"): _fraction,
+    ("uuid", "UUID"): _uuid,
 }

@@ -57,6 +57,7 @@ class KeyMaker:
         name: the app's name.
         ignore: names of parameters that do not count, passed or not; names that only `**kwargs` takes are allowed.
         version: stands for the code, which is then not looked at.
+        code: 32 bytes that stand for the code, whatever it is: of earlier code whose results are good.
         kind: what becomes of what `func` returns; the same function means something else as an app of another kind.
 
     Raises:
@@ -71,11 +72,13 @@ class KeyMaker:
         ignore: Sequence[str] = (),
         version: str | None = None,
         kind: str = "python",
+        code: bytes | None = None,
     ) -> None:
         self.func = func
         self.name = name
         self.version = version
         self.kind = kind
+        self._code = code
         self._ignore = frozenset((ignore,) if isinstance(ignore, str) else ignore)
         bound = self._binding()
         self._ignored_rest = self._ignore - bound.parameters
@@ -98,6 +101,10 @@ class KeyMaker:
     def other_name(self, name: str) -> KeyMaker:
         """What makes the keys that the same calls have under another name of the app."""
         return KeyMaker(self.func, name, ignore=sorted(self._ignore), version=self.version, kind=self.kind)
+
+    def other_code(self, code: bytes) -> KeyMaker:
+        """What makes the keys that the same calls had with other code."""
+        return KeyMaker(self.func, self.name, ignore=sorted(self._ignore), kind=self.kind, code=code)
 
     def key(
         self,
@@ -172,7 +179,10 @@ class KeyMaker:
     def _renew(self) -> _Form:
         """At the first call, not at the decorator: by then the helpers further down the file exist."""
         bound = self._binding()
-        if self.version is None:
+        if self._code is not None:
+            fingerprints: tuple[Fingerprint, ...] = ()
+            digest, is_current = self._code, _always
+        elif self.version is None:
             used = UsedCode(bound.target)
             fingerprints, digest, is_current = used.fingerprints, used.digest, used.is_current
         else:

@@ -13,12 +13,16 @@ import pytest
 
 import parslish
 from parslish.cli import base
-from parslish.cli.base import COMMANDS, Entry
+from parslish.cli.base import COMMANDS, RUN_COMMANDS, Entry
 from parslish.errors import BadCheckpoint, InternalError, StoreFull, TaskError, UsageError
 from tests.cli.conftest import Call
 
 ROOT = Path(parslish.__file__).parents[1]
-COMMANDS_AND_FILES = [(group, name, entry) for group, each in COMMANDS.items() for name, entry in each.entries.items()]
+#: Words that call a command, and where it is.
+EVERY_COMMAND = [
+    *(((name,), entry) for name, entry in RUN_COMMANDS.items()),
+    *(((group, name), entry) for group, each in COMMANDS.items() for name, entry in each.entries.items()),
+]
 
 
 def start(*arguments: str, **options: object) -> subprocess.Popen[str]:
@@ -33,11 +37,11 @@ def test_the_version_is_that_of_the_package(call: Call) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
-def test_without_a_command_the_groups_are_listed(call: Call, arguments: list[str]) -> None:
+def test_without_a_command_all_commands_and_groups_are_listed(call: Call, arguments: list[str]) -> None:
     done = call(*arguments)
     assert done.code == 0
-    for name, section in COMMANDS.items():
-        assert f"  {name} " in done.out and section.help in done.out
+    for name, each in [*RUN_COMMANDS.items(), *COMMANDS.items()]:
+        assert f"  {name} " in done.out and each.help in done.out
 
 
 @pytest.mark.parametrize("group", COMMANDS)
@@ -49,19 +53,19 @@ def test_a_group_lists_its_commands(call: Call, group: str) -> None:
         assert f"  {name} " in done.out
 
 
-@pytest.mark.parametrize(("group", "name", "entry"), COMMANDS_AND_FILES, ids=lambda each: str(each))
-def test_every_command_has_help_that_begins_with_the_line_of_its_group(
-    call: Call, group: str, name: str, entry: Entry
-) -> None:
-    done = call(group, name, "--help")
+@pytest.mark.parametrize(("words", "entry"), EVERY_COMMAND, ids=lambda each: str(each))
+def test_every_command_has_help_that_begins_with_its_line(call: Call, words: tuple[str, ...], entry: Entry) -> None:
+    done = call(*words, "--help")
     assert done.code == 0
-    assert " ".join(done.out.split()).startswith(f"Usage: parslish {group} {name} ")
+    assert " ".join(done.out.split()).startswith(f"Usage: parslish {' '.join(words)} ")
     assert entry.help in " ".join(done.out.split())
 
 
-@pytest.mark.parametrize(("group", "name", "entry"), COMMANDS_AND_FILES, ids=lambda each: str(each))
-def test_every_command_can_print_json(group: str, name: str, entry: Entry) -> None:
-    found = base.root.get_command(None, group).get_command(None, name)  # type: ignore[union-attr,arg-type]
+@pytest.mark.parametrize(("words", "entry"), EVERY_COMMAND, ids=lambda each: str(each))
+def test_every_command_can_print_json(words: tuple[str, ...], entry: Entry) -> None:
+    found = base.root
+    for word in words:
+        found = found.get_command(click.Context(base.root), word)  # type: ignore[assignment]
     assert any("--json" in option.opts for option in found.params)
 
 
@@ -69,7 +73,8 @@ def test_every_command_can_print_json(group: str, name: str, entry: Entry) -> No
     ("arguments", "sentence"),
     [
         (["chekpoint"], "there is no command 'chekpoint' (did you mean 'checkpoint'?); see  parslish --help"),
-        (["xyz"], f"there is no command 'xyz', takes {', '.join(COMMANDS)}; see  parslish --help"),
+        (["xyz"], f"there is no command 'xyz', takes {', '.join([*RUN_COMMANDS, *COMMANDS])}; see  parslish --help"),
+        (["rerunn"], "there is no command 'rerunn' (did you mean 'rerun'?); see  parslish --help"),
         (
             ["checkpoint", "verfy"],
             "there is no command 'verfy' (did you mean 'verify'?); see  parslish checkpoint --help",
@@ -174,5 +179,6 @@ def test_completion_gives_commands_and_options() -> None:
             return process.communicate(timeout=60)[0]
 
     assert complete("parslish che", 1) == "plain,checkpoint\n"
+    assert complete("parslish inval", 1) == "plain,invalidate\nplain,invalidations\n"
     assert complete("parslish checkpoint ver", 2) == "plain,verify\n"
     assert complete("parslish checkpoint verify --js", 3) == "plain,--json\n"

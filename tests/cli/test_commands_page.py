@@ -10,24 +10,25 @@ import pytest
 
 import parslish
 from parslish.cli import base, output
-from parslish.cli.base import COMMANDS
+from parslish.cli.base import COMMANDS, RUN_COMMANDS
+from tests.cli import made
 from tests.cli.conftest import Call
 from tests.cli.stores import make_run, spoil, three
 
 PAGE = (Path(parslish.__file__).parents[1] / "docs" / "commands.md").read_text()
 #: Heading → the text below it.
 SECTIONS = {text.split("\n")[0]: text for text in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
-NAMES = [f"{group} {name}" for group, section in COMMANDS.items() for name in section.entries]
+NAMES = [*RUN_COMMANDS, *(f"{group} {name}" for group, section in COMMANDS.items() for name in section.entries)]
 
 
 def command(name: str) -> click.Command:
-    group, name = name.split()
-    context = click.Context(base.root)
-    found = base.root.get_command(context, group)
-    assert isinstance(found, click.Group)
-    inner = found.get_command(context, name)
-    assert inner is not None
-    return inner
+    found: click.Command = base.root
+    for word in name.split():
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(base.root), word)
+        assert inner is not None
+        found = inner
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,11 +67,31 @@ def fields(found: object, depth: int = 9) -> set[str]:
         ("checkpoint ls", ["--records"], 9),
         ("checkpoint verify", [], 9),
         ("config check", ["config.toml"], 1),
+        ("runs", [], 9),
+        ("show", [], 1),
+        ("show", ["-/fail[0]"], 1),
+        ("select", ["fail"], 9),
+        ("why", ["-/fail[0]"], 1),
+        ("diff", ["000"], 1),
+        ("plan", [], 1),
+        ("restart", ["-/fail[0]"], 1),
+        ("invalidate", ["prep", "--reason", "x"], 1),
+        ("edit", ["-/fail[0]", "--result", "1"], 1),
+        ("logs", ["-/fail[0]"], 9),
     ],
 )
 def test_every_field_of_json_is_there(call: Call, tmp_path: Path, name: str, options: list[str], depth: int) -> None:
+    if name in RUN_COMMANDS:
+        made.make()
+        made.make()
+        assert_all_are_there(call(name, "--json", *options).json, name, depth)
+        return
     make_run(three())
     spoil(make_run(three()))
     (tmp_path / "config.toml").touch()
-    for field in fields(call(*name.split(), "--json", *options).json, depth):
+    assert_all_are_there(call(*name.split(), "--json", *options).json, name, depth)
+
+
+def assert_all_are_there(found: object, name: str, depth: int) -> None:
+    for field in fields(found, depth):
         assert f"`{field}`" in SECTIONS[f"parslish {name}"], field

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parslish import exit_code, logs
+from parslish import exit_code, logs, orders
 from parslish.checkpoint import Checkpointer
 from parslish.config import Config
-from parslish.errors import StoreError
-from parslish.history import card, folder, lineage
+from parslish.errors import SerializationError, StoreError
+from parslish.history import card, entry, folder, lineage
+from parslish.history.folder import MARKS
 from parslish.history.journal import Journal, run_facts
+from parslish.history.lineage import Lineage
 from parslish.history.recorder import Recorder
 from parslish.leases import Leases
-from parslish.memo import Memo
+from parslish.memo import Known, Memo
+from parslish.orders import VERIFY, Orders
+from parslish.random_numbers import seed_of_run
 from parslish.secret import Keys
 from parslish.store.reader import Store
 from parslish.store.report import told
 from parslish.trouble import RECORD, RESULTS, Trouble
 from parslish.utils import get_all_checkpoints
 
+if TYPE_CHECKING:
+    from parslish.history.accepted import Accepted
+
 logger = logging.getLogger("parslish")
 
 #: How many findings about damage are warned of, at the start of a run and at its end.
 FINDINGS_TOLD = 20
+OUTCOME = "outcome"  # the mark that tells what a workflow came to
 
 
-class Run:
+class LiveRun:
     """One life of a kernel, and the folder it leaves.
 
     Args:
@@ -45,16 +54,20 @@ class Run:
 
     def __init__(self, config: Config, on_trouble: Callable[[StoreError], None]) -> None:
         self._config = config
-        self._keys = keys = Keys.load(config.trusted_keys)
-        checkpoints = _checkpoints(config)
+        self.keys = keys = Keys.load(config.trusted_keys)
+        self.orders = orders.take(keys)
+        checkpoints = _checkpoints(config, self.orders)
         self._store = self._load(checkpoints) if checkpoints else None
         self.number, self.path = folder.create(config.run_dir)
         self._end_log = logs.log_run(self.path) if config.initialize_logging else None
         self._findings_told = 0
         self._tell_findings()
-        self.lineage = lineage.of(checkpoints, named=bool(config.checkpoint_files))
+        facts: dict[str, Any] = {"entry": entry.take()}
+        self.lineage = _lineage(config, checkpoints, self.orders, facts["entry"])
+        self.seed = seed_of_run(config.seed, self.lineage.root)  #: what its random numbers follow from
         self.trouble = Trouble(on_trouble, lambda what, sentence: self.journal.trouble(what, sentence))
         self.memo = Memo(self._store, config.memo_entries)
+        self.accepted = _accepted(Path(config.run_dir), keys)
         self.leases = self.memo.leases = Leases(config.run_dir, self.path.name)
         self._following = threading.Lock()  # guards the beginning of it
         self._follows = False
@@ -62,7 +75,7 @@ class Run:
             self.path / folder.CHECKPOINT,
             keys=keys,
             run_number=self.number,
-            mode=config.checkpoint_mode,
+            mode=None if self.orders is not None and self.orders.style == VERIFY else config.checkpoint_mode,
             sync=config.sync,
             period_s=config.period_s,
             memo=self.memo,
@@ -81,17 +94,21 @@ class Run:
             )
         self.journal = Journal(recorder, previews=config.previews)
         self._closing = threading.Lock()  # guards the end of the run, which a signal and the script may both bring
-        facts = run_facts(self.number, self.lineage.root, self.lineage.parent)
-        self._card: dict[str, Any] = {**facts, "started": time.time(), "ended": None}
+        facts |= run_facts(self.number, self.lineage.root, self.lineage.parent)
+        facts["seed"] = None if config.seed is None else str(config.seed)
+        if self.orders is not None:
+            facts["orders"] = {"id": self.orders.id, "style": self.orders.style}
+        shown = {**facts, "entry": entry.for_card(facts["entry"])}
+        self._card: dict[str, Any] = {**shown, "started": time.time(), "ended": None}
         card.write(self.path, self._card)
         self.journal.run_started(facts)
 
     def _load(self, checkpoints: list[str]) -> Store:
         if self._config.checkpoint_files is not None:
-            return Store.open(checkpoints, self._keys, shared=self._config.shared)
+            return Store.open(checkpoints, self.keys, shared=self._config.shared)
         # Found, not named: one that is removed meanwhile is no error.
         found = [Path(each) for each in checkpoints]
-        return Store.open((), self._keys, found=lambda: found, shared=self._config.shared)
+        return Store.open((), self.keys, found=lambda: found, shared=self._config.shared)
 
     def follow(self) -> Store:
         """What is loaded; from the first call on, a `refresh` of it takes in what other runs have stored meanwhile.
@@ -116,6 +133,29 @@ class Run:
         for number, path in folder.numbered(self._config.run_dir):
             if number != self.number and (not named or number > self.number or path.name in self.leases.met):
                 yield path / folder.CHECKPOINT
+
+    def note_outcome(self, status: str, known: Known, error: Mapping[str, str]) -> bool | None:
+        """Store and note what the workflow that this is a run of has come to, whatever the checkpoint mode.
+
+        Args:
+            status: as `dispatched.Status` has it.
+            known: the result, or what was raised.
+            error: type, message and traceback of that.
+
+        Returns:
+            Whether it is stored; None when the run has ended before.
+        """
+        with self._closing:
+            if self._card["ended"] is not None:
+                return None
+            key, is_stored = os.urandom(32), True
+            try:
+                self.checkpointer.put(key, known)
+            except SerializationError as exc:
+                logger.warning("what %s came to is not stored: %s", known.app, exc)
+                is_stored = False
+            self.journal.marked(OUTCOME, {"status": status, "key": key if is_stored else None, **error})
+            return is_stored and self.checkpointer.trouble is None
 
     def close(self, reason: str, counts: Mapping[str, int]) -> None:
         """Store what the mode says, close all files, and note how the run ended. A second call does nothing, but
@@ -159,8 +199,35 @@ class Run:
         return f"run {self.path}: {kept} in its checkpoint; run the same script again to go on from there"
 
 
-def _checkpoints(config: Config) -> list[str]:
-    """The checkpoints to load: those that are named, or with a mode and no names, those of all earlier runs."""
+def _accepted(run_dir: Path, keys: Keys) -> Accepted | None:
+    """Which earlier code is as good as the present one, where anybody has said so."""
+    if not (run_dir / MARKS).is_dir():
+        return None
+    from parslish.history.accepted import Accepted  # here: few run folders have it
+
+    return Accepted(run_dir, keys) or None
+
+
+def _lineage(config: Config, checkpoints: list[str], told: Orders | None, of: Mapping[str, Any]) -> Lineage:
+    if told is not None:
+        return Lineage(told.root, str(told.parent))
+    named = bool(config.checkpoint_files)
+    # A script that is started again goes on; a workflow that is dispatched begins, whatever else goes on beside it.
+    return lineage.of(checkpoints if named or of["kind"] != entry.WORKFLOW else [], named=named)
+
+
+def _checkpoints(config: Config, told: Orders | None) -> list[str]:
+    """The checkpoints to load: those that are named, or with a mode and no names, those of all earlier runs. A run that
+    executes another again loads that one's too, or none."""
+    if told is None:
+        return _configured(config)
+    if not told.reuse:
+        return []
+    parent = str(told.parent / folder.CHECKPOINT)
+    return list(dict.fromkeys([*_configured(config), *([parent] if os.path.isdir(parent) else [])]))
+
+
+def _configured(config: Config) -> list[str]:
     if config.checkpoint_files is not None:
         return list(config.checkpoint_files)
     return get_all_checkpoints(config.run_dir) if config.checkpoint_mode else []

@@ -1,0 +1,191 @@
+"""Owns invalidation: tombstones that name the stored results of tasks, and taking them back.
+
+A tombstone lies in the folder of the results that it names, so whoever loads those meets it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parslish.care.frames import Reading
+from parslish.errors import UsageError, near
+from parslish.history.edges import Edges
+from parslish.history.folder import CHECKPOINT, numbered
+from parslish.history.record import RunRecord
+from parslish.secret import Keys
+from parslish.store import bodies
+from parslish.store.bodies import Name
+from parslish.store.frame import Type
+from parslish.store.loading import quickly
+from parslish.store.log import Log
+from parslish.store.reader import Store
+from parslish.utils import user_name
+
+
+@dataclass(frozen=True)
+class Invalidation:
+    """Results that no longer count.
+
+    Args:
+        id: what `undo` takes.
+        paths, locs: the tasks of the run whose results they were, each behind those that it depends on.
+        records: how many stored results were named.
+        shared: paths of other tasks of the run that had the same keys, and so lost their results with them.
+        reason, user, time: why, by whom, and when, in seconds since the epoch.
+        undone: whether it has been taken back.
+    """
+
+    run: Path
+    id: str
+    paths: Sequence[str]
+    records: int
+    reason: str
+    user: str
+    time: float
+    locs: Sequence[str] = ()
+    shared: Sequence[str] = ()
+    undone: bool = False
+
+    def undo(self) -> int:
+        """Take it back; returns how many results count again."""
+        return undo(self.run.parent, self.id)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command line gives it."""
+        names = ("id", "paths", "locs", "records", "shared", "reason", "user", "time", "undone")
+        return {name: list(each) if isinstance(each := getattr(self, name), tuple) else each for name in names}
+
+
+def invalidate(record: RunRecord, ids: Iterable[int], keys: Keys, *, reason: str, dependents: bool) -> Invalidation:
+    """Let the stored results of tasks, and of what depends on them, no longer count.
+
+    Raises:
+        UsageError: none of them has a stored result.
+        StoreError: a tombstone cannot be written.
+    """
+    edges = Edges(record)
+    order = edges.topological(edges.descendants(ids) if dependents else ids)
+    key_of = record.columns.key
+    doomed = {key for id in order if (key := key_of[id]) is not None}
+    names = _names(doomed, record, keys)
+    if not names:
+        raise UsageError(
+            f"run {record.id}: none of these {len(order)} tasks has a stored result to invalidate; "
+            f"to have them run again, use  restart  or  rerun --from"
+        )
+    chosen = set(order)
+    made = Invalidation(
+        run=record.path,
+        id=os.urandom(4).hex(),
+        paths=tuple(map(record.path_of, order)),
+        locs=tuple(map(record.loc_of, order)),
+        records=sum(map(len, names.values())),
+        shared=tuple(record.path_of(id) for id in record.ids() if key_of[id] in doomed and id not in chosen),
+        reason=reason,
+        user=user_name(),
+        time=time.time(),
+    )
+    facts = {"id": made.id, "reason": reason, "user": made.user, "time": made.time, "run": record.id}
+    facts |= {"paths": list(made.paths), "keys": list(doomed)}
+    for folder, named in names.items():
+        _bury(folder, keys, named, facts)
+    return made
+
+
+def undo(run_dir: Path, id: str, keys: Keys | None = None) -> int:
+    """Take an invalidation back; returns how many results count again.
+
+    Raises:
+        UsageError: there is none of that id, or it was undone before.
+    """
+    keys = keys or Keys.load()
+    found = list(tombstones(run_dir, keys))
+    mine = [each for each in found if each.facts.get("id") == id]
+    if not mine:
+        known = {str(each.facts["id"]) for each in found if "id" in each.facts}
+        names = ", ".join(sorted(known)) or "none"
+        raise UsageError(f"there is no invalidation {id!r} in {run_dir}{near(id, known)}; known are {names}")
+    if all(each.undone for each in mine):
+        raise UsageError(f"the invalidation {id!r} was undone before; its results count")
+    facts = {"undoes": id, "user": user_name(), "time": time.time()}
+    for each in mine:
+        if not each.undone:
+            _bury(each.folder, keys, [each.name], facts)
+    return sum(len(each.kills) for each in mine if not each.undone)
+
+
+def invalidations(record: RunRecord, keys: Keys) -> list[Invalidation]:
+    """What was invalidated in a run's name, oldest first."""
+    found: dict[str, Invalidation] = {}
+    for each in tombstones(record.path.parent, keys):
+        facts = each.facts
+        if facts.get("run") != record.id or not isinstance(facts.get("id"), str):
+            continue
+        before = found.get(facts["id"])
+        records = len(each.kills) + (before.records if before else 0)
+        found[facts["id"]] = Invalidation(
+            record.path,
+            facts["id"],
+            tuple(facts.get("paths", ())),
+            records,
+            str(facts.get("reason", "")),
+            str(facts.get("user", "")),
+            float(facts.get("time", 0.0)),
+            undone=each.undone,
+        )
+    return sorted(found.values(), key=lambda each: each.time)
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """A tombstone that was found: what it is called, what it names and says, and whether another one undoes it."""
+
+    folder: Path
+    name: Name
+    kills: Sequence[Name]
+    facts: Mapping[str, Any]
+    undone: bool
+
+
+def tombstones(run_dir: Path, keys: Keys) -> Iterator[Tombstone]:
+    """All tombstones in the stores of a run folder."""
+    stores = [path / CHECKPOINT for _, path in numbered(run_dir) if (path / CHECKPOINT).is_dir()]
+    reading = Reading(stores, keys, summarise=quickly)
+    try:
+        undone = {name for each in reading.tombstones for name in bodies.kills(each.body)}
+        for each in reading.tombstones:
+            facts = bodies.tombstone_facts(each.body)
+            yield Tombstone(each.segment.parent, each.name, bodies.kills(each.body), facts, each.name in undone)
+    finally:
+        reading.close()
+
+
+def _names(doomed: Iterable[bytes], record: RunRecord, keys: Keys) -> dict[Path, list[Name]]:
+    """What the stored results of keys are called, by the folder that they lie in: in all runs beside this one."""
+    stores = [path / CHECKPOINT for _, path in numbered(record.path.parent)]
+    store = Store.open((), keys, found=lambda: [path for path in stores if path.is_dir()])
+    found: dict[Path, list[Name]] = defaultdict(list)
+    try:
+        for key in doomed:
+            for each in store.find(key):
+                found[each.folder].append(each.name)
+    finally:
+        store.close()
+    return found
+
+
+def _bury(folder: Path, keys: Keys, names: Iterable[Name], facts: Mapping[str, Any]) -> None:
+    run = folder.parent.name
+    log = Log(folder, keys=keys, run_number=int(run) if run.isdecimal() else 0, sync="manual")
+    try:
+        log.append(Type.TOMBSTONE, bodies.tombstone(names, dict(facts)))
+    finally:
+        log.close()
+    if log.trouble is not None:
+        raise log.trouble

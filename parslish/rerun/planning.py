@@ -1,0 +1,39 @@
+"""Owns plans: what orders would come to, asked of the record and the store before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from parslish.history import lineage
+from parslish.history.edges import Edges
+from parslish.history.folder import CHECKPOINT, numbered
+from parslish.history.plan import Plan
+from parslish.history.plan import plan as planned
+from parslish.history.record import RunRecord
+from parslish.orders import ALL, Orders
+from parslish.secret import Keys
+from parslish.store.reader import Store
+
+
+def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
+    """What a re-execution would do, as far as that can be known from what is stored."""
+    forced = [task.id for path in told.forced if (task := record.find(path)) is not None]
+    store = Store.open((), keys, found=lambda: _stores(record))
+    try:
+        return planned(
+            record,
+            forced=forced,
+            dependents=told.dependents,
+            stored=store.__contains__ if told.reuse else lambda key: False,
+            changed_code=set(told.replace),
+            all=told.style == ALL,
+            edges=Edges(record),
+        )
+    finally:
+        store.close()
+
+
+def _stores(record: RunRecord) -> list[Path]:
+    """What a run that executes this one again would load: the stores of its run folder, and of its chain."""
+    runs = [*(path for _, path in numbered(record.path.parent)), *lineage.chain(record.path)]
+    return [path / CHECKPOINT for path in dict.fromkeys(runs) if (path / CHECKPOINT).is_dir()]
