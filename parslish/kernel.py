@@ -129,7 +129,7 @@ class DataFlowKernel:
         if guide.is_by_record:
             from parslish.rerun import by_record
 
-            by_record.take_over(self, guide)
+            by_record.take_over(self)
         return guide.app(app)
 
     def cancel(self, task: Task) -> bool:
@@ -159,6 +159,11 @@ class DataFlowKernel:
     def _on_trouble(self, trouble: StoreError) -> None:
         if self._config.on_store_error == "raise":
             self._scheduler.first_failure = trouble
+
+    @property
+    def guide(self) -> Guide | None:
+        """What this run's orders mean, where it executes another one again."""
+        return self._scheduler.guide
 
     @property
     def degraded(self) -> bool:

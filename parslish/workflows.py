@@ -142,8 +142,10 @@ def start(
     *,
     config: Source | None = None,
     run_dir: str | os.PathLike[str] | None = None,
+    instead: Callable[[DataFlowKernel], Any] | None = None,
 ) -> Dispatch:
-    """Begin a run of a workflow. Raises as `dispatch`, and as `DataFlowKernel`."""
+    """Begin a run of a workflow; `instead` is called with its kernel in the place of its function. Raises as `dispatch`,
+    and as `DataFlowKernel`."""
     programs.check_dispatch(workflow.name)
     bound = workflow.bound(args, kwargs)
     chosen = _config(config if config is not None else workflow.config, run_dir)
@@ -157,7 +159,8 @@ def start(
         kernel = DataFlowKernel(_with_free_executors(chosen))
     if "inputs_key" in facts:
         kernel.put(facts["inputs_key"], Known(None, task_id=-1, app=workflow.name), kept)
-    return dispatched.begin(kernel, workflow.name, partial(workflow.func, *args, **kwargs))
+    call = partial(workflow.func, *args, **kwargs) if instead is None else partial(instead, kernel)
+    return dispatched.begin(kernel, workflow.name, call)
 
 
 #: Held while a kernel is made: that an executor is free holds until it is used.

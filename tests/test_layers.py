@@ -30,6 +30,7 @@ LAYERS = [
     ["recorded", "scopes"],
     ["orders"],
     ["memo", "executors", "leases", "turns"],
+    ["compare"],
     ["care"],
     ["result"],
     ["history"],

@@ -195,12 +195,14 @@ class Comparison:
         elif hasattr(type(a), "__attrs_attrs__"):
             names = [each.name for each in type(a).__attrs_attrs__]
         elif not _is_inherited(type(a), "__eq__"):
-            return self.by_own_rule(a, b, where)
+            names = []
+            self.by_own_rule(a, b, where)
         elif _is_told_by_attributes(a):
             self._missing(vars(a).keys(), vars(b).keys(), where)
             names = [name for name in vars(a) if name in vars(b)]
         else:
-            return self.cannot_tell(where, f"whether two {name_of(a)} are equal cannot be told")
+            names = []
+            self.cannot_tell(where, f"whether two {name_of(a)} are equal cannot be told")
         for name in reversed(names):
             self.push(getattr(a, name), getattr(b, name), f"{where}.{name}")
 

@@ -92,7 +92,8 @@ def _not_begun(task: TaskRecord, found: Counterpart | None) -> Reasons:
         root = _root_failure(bad[0])
         error = None if root.error is None else f"{root.error.type}: {root.error.message}"
         facts |= {"root": root.path, "error": error}
-        text += f"; the first to fail was {root.path}{f' with {error}' if error else ''}"
+        with_error = f" with {error}" if error else ""
+        text += with_error if [root] == bad else f"; the first to fail was {root.path}{with_error}"
     yield Reason(kind, text, facts)
 
 

@@ -67,25 +67,40 @@ def why_not_kept(task: TaskRecord) -> str | None:
     return None
 
 
-def take_over(kernel: DataFlowKernel, guide: Guide) -> None:
+def take_over(kernel: DataFlowKernel) -> None:
     """At the first call of a program: make the ordered calls in its place, and end it. Later calls, as those of joins,
     go their way."""
     if kernel in _begun:
         return
     code = 0
     try:
-        made = execute(kernel, guide)
-        code = int(any(each.exception() is not None for each in made.values()))
-        if guide.orders.style == VERIFY:
-            from parslish.rerun import verifying  # with numpy, where it is there
-
-            verifying.compare(kernel, guide, made)
+        make_again(kernel)
     except UsageError as exc:
         print(f"parslish: {exc}", file=sys.stderr)
         code = 2
+    except Exception as exc:  # of a task
+        print(f"parslish: {type(exc).__name__}: {exc}", file=sys.stderr)
+        code = 1
     finally:
         kernel.cleanup()
     raise SystemExit(code)
+
+
+def make_again(kernel: DataFlowKernel) -> None:
+    """Make the ordered calls, and what else the orders say.
+
+    Raises:
+        UsageError: as `execute`; and whatever the first task raised that failed.
+    """
+    guide = kernel.guide
+    assert guide is not None
+    made = execute(kernel, guide)
+    if guide.orders.style == VERIFY:
+        from parslish.rerun import verifying  # here: with what opens values
+
+        verifying.compare(kernel, guide, made)
+    for future in made.values():
+        future.result()
 
 
 def execute(kernel: DataFlowKernel, guide: Guide) -> dict[int, Future[Any]]:

@@ -16,6 +16,7 @@ from parslish.history.folder import numbered
 from parslish.history.lineage import COMPLETED
 from parslish.history.record import RunRecord
 from parslish.orders import Orders
+from parslish.rerun import by_record
 from parslish.secret import Keys
 
 if TYPE_CHECKING:
@@ -70,7 +71,14 @@ def start_workflow(record: RunRecord, told: Orders, keys: Keys, inputs: Any, con
     args, kwargs = workflows.inputs_of(record) if inputs is None else inputs
     told.write(keys)
     with orders.given(told):
-        return workflows.start(found, args, kwargs, config=config, run_dir=record.path.parent)
+        return workflows.start(
+            found,
+            args,
+            kwargs,
+            config=config,
+            run_dir=record.path.parent,
+            instead=by_record.make_again if told.is_by_record else None,
+        )
 
 
 def _start_script(record: RunRecord, told: Orders, keys: Keys) -> tuple[Path, int]:

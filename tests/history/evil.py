@@ -39,7 +39,6 @@ class Meta(type):
     """Computes the names of its classes."""
 
     __module__ = property(_telling("__module__"))  # type: ignore[assignment]
-    __qualname__ = property(_telling("__qualname__"))  # type: ignore[assignment]
     __name__ = property(_telling("__name__"))  # type: ignore[assignment]
     __instancecheck__ = _telling("__instancecheck__")
     __subclasscheck__ = _telling("__subclasscheck__")
@@ -55,6 +54,12 @@ class Answering:
     def __getattribute__(self, name: str) -> Any:
         called.append(name)
         raise RuntimeError(f"{name} was asked for")
+
+
+class Loud:
+    """Has a text of its own."""
+
+    __repr__ = __str__ = __format__ = _telling("__repr__")  # type: ignore[assignment]
 
 
 class Zone(datetime.tzinfo):

@@ -85,8 +85,8 @@ TOLD: list[tuple[Any, Any]] = [
     (uuid.UUID(int=1), {"repr": "UUID('00000000-0000-0000-0000-000000000001')"}),
     (numpy.zeros((3, 4)), {"repr": "array(float64, shape (3, 4))"}),
     (numpy.array(1.5), {"repr": "array(float64, 1.5)"}),
-    (numpy.array([evil.Answering()]), {"repr": "array(object, shape (1,))"}),
-    (numpy.array(evil.Answering(), dtype=object), {"repr": "array(object, shape ())"}),
+    (numpy.array([evil.Loud()]), {"repr": "array(object, shape (1,))"}),
+    (numpy.array(evil.Loud(), dtype=object), {"repr": "array(object, shape ())"}),
     (numpy.zeros(2, dtype=DTYPE), {"repr": "array(void32, shape (2,))"}),
     (numpy.str_("x" * 200), {"repr": f"'{'x' * 50}'… (200 characters)"}),
     (numpy.float64, {"repr": "<class numpy.float64>"}),
@@ -111,8 +111,9 @@ def test_a_zone_of_the_time_zone_database_is_named_and_not_asked() -> None:
     assert previews.shown(here) == "datetime.datetime(2020, 1, 2, 0, 0) of zoneinfo.ZoneInfo"
 
 
-@pytest.mark.parametrize(("name", "value"), list(evil.values()), ids=lambda each: each if type(each) is str else "")
-def test_nobodys_code_runs(name: str, value: Any) -> None:
+@pytest.mark.parametrize("name", [name for name, _ in evil.values()])
+def test_nobodys_code_runs(name: str) -> None:
+    value = dict(evil.values())[name]  # not a parameter of the test: pytest looks at those
     evil.called.clear()
     found = previews.of(value)
     assert isinstance(found, dict) and len(found["repr"]) <= previews.WHOLE

@@ -1,4 +1,4 @@
-"""The page "Re-execution" of Dagster's manual: its job of three ops, the four ways to execute it again, and its code."""
+"""The page "Re-execution" of Dagster's manual: its job of three ops, four ways to execute it again, and code."""
 
 from __future__ import annotations
 

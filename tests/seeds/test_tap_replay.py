@@ -141,8 +141,8 @@ def test_located_and_manipulated_from_the_command_line() -> None:
     assert executed() == ["d 9", "report 3.0"]
 
 
-# -- "a -- b --:q c -- d … c will be enqued after b, then d fails. Replay will enque d c again, leading to duplication. …
-#    Don't dispatch if completed."
+# -- "a -- b --:q c -- d … c will be enqued after b, then d fails. Replay will enque d c again, leading to duplication.
+#    … Don't dispatch if completed."
 
 
 def test_what_a_join_has_enqueued_is_not_duplicated_by_a_replay() -> None:

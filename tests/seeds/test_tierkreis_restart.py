@@ -132,8 +132,8 @@ def test_a_node_alone_can_be_invalidated() -> None:
     assert run.rerun(from_="evaluate").record.task("-.N3.N3").status == "done"
 
 
-# -- "… if a node has written outputs but those outputs are incorrect … It will find all of the dependent nodes that have
-#    run and invalidate these also … will be run again with new inputs."
+# -- "… if a node has written outputs but those outputs are incorrect … It will find all of the dependent nodes that
+#    have run and invalidate these also … will be run again with new inputs."
 
 
 def test_incorrect_outputs_are_replaced_and_all_that_took_them_runs_again_with_new_inputs() -> None:

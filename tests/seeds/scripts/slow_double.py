@@ -1,4 +1,4 @@
-"""Parsl's example of checkpoints, in the mode that loses least; the machine fails in its third call."""
+"""Parsl's example of checkpoints; the machine may fail while it is at the fourth call."""
 
 import os
 import signal
@@ -15,9 +15,7 @@ def slow_double(x, sleep_dur=0.01):
 
     with open("executed", "a") as file:
         file.write(f"{x}\n")
-    if x == 3 and os.path.exists("doomed"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(sleep_dur)
+    time.sleep(60 if x == 3 and os.path.exists("doomed") else sleep_dur)
     return x * 2
 
 
@@ -25,6 +23,10 @@ N = 5  # Number of calls to slow_double
 d = []  # List to store the futures
 for i in range(N):
     d.append(slow_double(i))
+
+if os.path.exists("doomed"):
+    [i.result() for i in d[:3]]
+    os.kill(os.getpid(), signal.SIGKILL)
 
 # Wait for the results
 print([i.result() for i in d])
