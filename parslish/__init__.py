@@ -64,7 +64,8 @@ if TYPE_CHECKING:
     from parslish.memoizer import BasicMemoizer
     from parslish.outcomes import WorkflowResult, get_result
     from parslish.random_numbers import rng
-    from parslish.rerun.handle import RecordedRun, run, runs
+    from parslish.rerun.finding import run, runs
+    from parslish.rerun.handle import RecordedRun
     from parslish.rerun.redispatch import redispatch
     from parslish.scopes import scope
     from parslish.staging import (
@@ -227,8 +228,8 @@ _FROM: dict[str, str] = {
     "python_app": "apps",
     "redispatch": "rerun.redispatch",
     "rng": "random_numbers",
-    "run": "rerun.handle",
-    "runs": "rerun.handle",
+    "run": "rerun.finding",
+    "runs": "rerun.finding",
     "scope": "scopes",
     "set_file_logger": "logs",
     "set_stream_logger": "logs",

@@ -150,7 +150,7 @@ class Dispatch:
         if not is_paused:
             now = time.time()
             known = Known(value, exc, -1, now, now - self._started, app=self._name)
-            is_stored = kernel.note_outcome(str(status), known, {} if exc is None else _error(exc))
+            is_stored = kernel.note_outcome(str(status), known, {} if exc is None else told(exc))
         kernel.end(COMPLETED_RUN if exc is None or is_paused else f"ended by {type(exc).__name__}")
         self._settle(Outcome(status, value, exc), is_stored is not False)
 
@@ -171,7 +171,8 @@ def _resolved(value: Any) -> Any:
     return found
 
 
-def _error(exc: BaseException) -> dict[str, str]:
+def told(exc: BaseException) -> dict[str, str]:
+    """An exception in words: type, message and traceback."""
     try:
         message = str(exc)
     except Exception:  # user code: __str__
@@ -218,7 +219,7 @@ def place_of(run_id: Which, run_dir: str | os.PathLike[str] | None) -> Path:
     name = f"{run_id:03d}" if isinstance(run_id, int) else os.fspath(run_id)
     names = (name, name.zfill(3))
     root = Path(os.path.realpath(RUN_DIR if run_dir is None else run_dir))
-    mine = [path for path in _dispatched if run_dir is None and path.name in names]
+    mine = [path for path in list(_dispatched) if run_dir is None and path.name in names]
     here = [path for path in mine if path.parent == root]
     if len(here or mine) == 1:
         return (here or mine)[0]

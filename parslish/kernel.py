@@ -29,7 +29,7 @@ from parslish.errors import InternalError, KernelClosed, StoreError
 from parslish.executors.base import Executor
 from parslish.executors.choice import Executors
 from parslish.future import AppFuture
-from parslish.history.lineage import COMPLETED
+from parslish.history.lineage import COMPLETED, DID_NOT_START
 from parslish.memo import Known
 from parslish.memoizer import BasicMemoizer
 from parslish.live_run import LiveRun
@@ -78,7 +78,7 @@ class DataFlowKernel:
         try:
             self._executors = Executors(config.executors, config.internal_tasks_max_threads)
         except BaseException:  # an executor did not start: leave no thread and no open file
-            self._run.close("did not start", {})
+            self._run.close(DID_NOT_START, {})
             raise
         self._scheduler = Scheduler(config, self._run, self._table, self._executors, self.memoizer)
         if self._run.orders is not None:
@@ -92,7 +92,7 @@ class DataFlowKernel:
             self._scheduler.guide = Guide(orders, self._run.keys)
         except BaseException:
             self._executors.shutdown(block=False)
-            self._run.close("did not start", {})
+            self._run.close(DID_NOT_START, {})
             raise
 
     # ---------------------------------------------------------------------------------- the way down

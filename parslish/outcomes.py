@@ -10,19 +10,20 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from parslish import codec, dispatched, workflows
 from parslish.dispatched import Dispatch, Status, Which
 from parslish.errors import ParslishError, UsageError
-from parslish.history import alive, card, inherited, previews
+from parslish.history import alive, card, inherited
 from parslish.history.folder import CHECKPOINT, numbered
 from parslish.history.lineage import COMPLETED
-from parslish.history.record import GOOD, RunRecord, TaskRecord
+from parslish.history.record import RunRecord
 from parslish.live_run import OUTCOME
-from parslish.result import EXCEPTION, StoredResult
+from parslish.node_result import NodeResult
+from parslish.result import StoredResult
 from parslish.secret import Keys
 from parslish.store.reader import Record, Store
 
@@ -152,7 +153,11 @@ class WorkflowResult:
     @property
     def error(self) -> str | None:
         """What the workflow raised, as text with the traceback; None when it did not."""
-        text = self._outcome.get("traceback") if self.status == Status.FAILED else None
+        if self.status != Status.FAILED:
+            return None
+        if self._known is not None and self._known.exception is not None:
+            return dispatched.told(self._known.exception)["traceback"]
+        text = self._outcome.get("traceback")
         return text if isinstance(text, str) else None
 
     @functools.cached_property
@@ -237,83 +242,3 @@ def _of_reason(reason: str) -> Status:
     if reason == "paused":
         return Status.PAUSED
     return Status.FAILED if reason.startswith(("ended by", "did not start")) else Status.CANCELLED
-
-
-class NodeResult(Mapping[str, Any]):
-    """One task of a run, as a read-only dict. "output" is opened when it is asked for.
-
-    Its keys: "node_id", "loc", "path", "name", "status" (as `TaskRecord.status`), "start_time" and "end_time" (seconds
-    since the epoch, None for what has not happened; equal for a reused task), "output" (None when there is none),
-    "error" (text, or None), "origin" (of a reused task: where it was computed, with "run", "task", "start_time" and
-    "end_time").
-
-    Raises:
-        UsageError: from ["output"], when the result was not stored.
-    """
-
-    def __init__(self, run: WorkflowResult, task: TaskRecord) -> None:
-        self._run, self._task = run, task
-        self._facts = {
-            "node_id": task.id,
-            "loc": task.loc,
-            "path": task.path,
-            "name": task.name,
-            "status": task.status,
-            "start_time": task.started or None,
-            "end_time": task.ended or None,
-            "output": _UNOPENED,
-            "error": task.error and task.error.traceback,
-            "origin": _UNOPENED,
-        }
-
-    def __getitem__(self, name: str) -> Any:
-        found = self._facts[name]
-        if found is _UNOPENED:
-            found = self._facts[name] = self._output() if name == "output" else self._origin()
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._facts)
-
-    def __len__(self) -> int:
-        return len(self._facts)
-
-    def __repr__(self) -> str:
-        shown = {name: fact for name, fact in self._facts.items() if fact is not _UNOPENED and fact is not None}
-        return f"<node {shown}>"
-
-    def _output(self) -> Any:
-        task = self._task
-        if task.status not in GOOD:
-            return None
-        found = None if task.key is None else self._run.stored(task.key)
-        if found is not None and found[1].kind != EXCEPTION:
-            record, stored = found
-            return codec.decode(stored.encoded, record.folder)
-        if previews.is_exact(task.result):
-            return task.result
-        raise UsageError(
-            f"the result of {task.path} in run {self._run.run_id} was not stored: give its app cache=True, and its run "
-            f"a checkpoint_mode; what it looked like: {previews.text(task.result)}"
-        )
-
-    def _origin(self) -> dict[str, Any] | None:
-        task = self._task
-        if task.origin is None:
-            return None
-        number, id = task.origin
-        started, ended = self._times_of_origin(number, id)
-        return {"run": f"{number:03d}", "task": id, "start_time": started, "end_time": ended}
-
-    def _times_of_origin(self, number: int, id: int) -> tuple[float | None, float | None]:
-        record = self._run.record_of(number)
-        if record is not None and 0 <= id < len(record):
-            origin = TaskRecord(record, id)
-            return origin.started or None, origin.ended or None
-        found = None if self._task.key is None else self._run.stored(self._task.key)
-        if found is None:
-            return None, None
-        return found[1].completed - found[1].duration, found[1].completed
-
-
-_UNOPENED: Final = object()

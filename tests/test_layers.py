@@ -18,7 +18,7 @@ LAYERS = [
     ["__init__"],
     ["executors.facade"],
     ["rerun"],
-    ["outcomes"],
+    ["outcomes", "node_result"],
     ["workflows", "programs"],
     ["dispatched"],
     ["kernel"],

@@ -144,8 +144,9 @@ def _no_run(run: str, run_dir: str, known: list[str]) -> str:
         return f"the run folder {run_dir!r} {there}: go to where the script was started, or name it with --run-dir"
     if _TASK.match(run):
         return f"{run!r} is a task, and here a run is named: by its id ({known[0]} to {known[-1]}), last or its folder"
+    hint = "" if run.isdecimal() else near(run, [*known, LAST])
     return (
-        f"there is no run {run!r} in {run_dir!r}{near(run, [*known, LAST])}: name one by its id "
+        f"there is no run {run!r} in {run_dir!r}{hint}: name one by its id "
         f"({known[0]} to {known[-1]}), last or its folder; see  parslish runs"
     )
 
@@ -202,9 +203,9 @@ def task_of(record: RunRecord, task: str) -> TaskRecord:
     Raises:
         UsageError: there is no such task, or there are several.
     """
-    name = task.partition("[")[0]
+    name = task.rpartition("/")[2].partition("[")[0]
     apps = {number for number, app in record.apps.items() if app.name == name}
-    if not apps or not name:
+    if not apps or _TASK.match(task):
         return record.task(task)
     app_of = record.columns.app
     calls = [id for id in record.ids() if app_of[id] in apps]

@@ -152,8 +152,10 @@ def _root_failure(task: TaskRecord) -> TaskRecord:
 
 
 def _became(task: TaskRecord) -> str:
-    words = task.status.replace("_", " ")
-    return words if task.status == "failed" else f"is {words}" if task.status in _NOT_ENDED else f"was {words}"
+    status = task.status
+    if status in ("failed", "upstream_failed"):
+        return "failed" if status == "failed" else "did not run"
+    return f"is {status}" if status in _NOT_ENDED else f"was {status}"
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -85,6 +85,11 @@ def _start_script(record: RunRecord, told: Orders, keys: Keys) -> tuple[Path, in
     told.write(keys)
     entry = _entry(record)
     command, cwd = [str(each) for each in entry.get("command", ())], str(entry.get("cwd", "."))
+    if command == sys.orig_argv:
+        raise UsageError(
+            f"run {record.id} is of this very program, which would start itself again and again; ask for that from "
+            f"outside, with  parslish rerun {record.id}  or another script"
+        )
     executable = str(record.facts.get("executable") or sys.executable)
     environment = {**os.environ, orders.VARIABLE: told.address}
     sys.stdout.flush()

@@ -14,6 +14,7 @@ from parslish.errors import UsageError, near
 from parslish.history import card, inherited, lineage, marks
 from parslish.history.edges import Edges
 from parslish.history.folder import CHECKPOINT, EVENTS, numbered
+from parslish.history.lineage import DID_NOT_START
 from parslish.history.record import RunRecord
 from parslish.orders import ONLY, Orders
 from parslish.rerun import accepting, entry, invalidation, making
@@ -32,38 +33,6 @@ if TYPE_CHECKING:
     from parslish.rerun.verifying import Verified
 
 _UNSET: Final = object()
-LAST: Final = "last"
-
-
-def runs(run_dir: str | os.PathLike[str] = "runinfo") -> list[RecordedRun]:
-    """The runs of a run folder that kept a record, oldest first."""
-    return [RecordedRun(path) for _, path in numbered(run_dir) if (path / EVENTS).is_dir()]
-
-
-def run(which: str | int | os.PathLike[str] = LAST, run_dir: str | os.PathLike[str] = "runinfo") -> RecordedRun:
-    """One run.
-
-    Args:
-        which: its id, such as "003" or 3, its folder, or "last".
-        run_dir: the folder that it is in, unless `which` is a folder.
-
-    Raises:
-        UsageError: there is no such run.
-    """
-    found = {path.name: path for _, path in numbered(run_dir) if (path / EVENTS).is_dir()}
-    if which == LAST and found:
-        return RecordedRun(list(found.values())[-1])
-    name = f"{which:03d}" if isinstance(which, int) else os.fspath(which)
-    for each in (name, name.zfill(3)):
-        if each in found:
-            return RecordedRun(found[each])
-    if (Path(name) / EVENTS).is_dir():
-        return RecordedRun(Path(name))
-    known = f"there are {', '.join(found)}" if len(found) < 20 else f"there are {len(found)}, the last is {max(found)}"
-    raise UsageError(
-        f"there is no run {name!r} with a record in {os.fspath(run_dir)!r}{near(name, found)}; "
-        f"{known if found else 'there are none'}"
-    )
 
 
 class RecordedRun:
@@ -110,8 +79,8 @@ class RecordedRun:
 
     def children(self) -> list[RecordedRun]:
         """The runs beside it that continued it, or executed it again."""
-        beside = runs(self.path.parent)
-        return [each for each in beside if Path(str(card.read(each.path).get("parent"))).name == self.id]
+        beside = [path for _, path in numbered(self.path.parent) if (path / EVENTS).is_dir()]
+        return [RecordedRun(each) for each in beside if Path(str(card.read(each).get("parent"))).name == self.id]
 
     # ---------------------------------------------------------------------------------- questions
 
@@ -314,6 +283,8 @@ class RecordedRun:
         path, code = entry.start(self.record, told, self._keys, inputs=inputs, config=config)
         new = RecordedRun(path)
         new.exit_code = code
+        if new.status == DID_NOT_START:
+            raise UsageError(f"run {new.id}, which was to execute {self.id} again, did not start: its program says why")
         wanted = (path for path, reason in told.forced.items() if reason == SELECTED)
         gone = [path for path in wanted if told.style != ONLY and new.record.find(path) is None]
         if gone:

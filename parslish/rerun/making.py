@@ -99,9 +99,10 @@ def _by_record(orders: Orders, record: RunRecord, ids: Collection[int], *, verif
 def _forcing(record: RunRecord, forced: Mapping[int, str]) -> dict[str, Any]:
     """The fields of orders that say which tasks are computed, whatever is known."""
     keys = record.columns.key
+    paths = {id: record.path_of(id) for id in forced}
     return {
-        "forced": {record.path_of(id): reason for id, reason in forced.items()},
-        "forced_keys": {key: reason for id, reason in forced.items() if (key := keys[id]) is not None},
+        "forced": {paths[id]: reason for id, reason in forced.items()},
+        "forced_keys": {key: f"shares its key with {paths[id]}" for id in forced if (key := keys[id]) is not None},
     }
 
 

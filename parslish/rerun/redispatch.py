@@ -9,7 +9,8 @@ from typing import Any
 from parslish.errors import UsageError
 from parslish.history.entry import WORKFLOW
 from parslish.rerun import entry, making, replacing
-from parslish.rerun.handle import RecordedRun, run
+from parslish.rerun.finding import run
+from parslish.rerun.handle import RecordedRun
 from parslish.rerun.replacing import Replacements
 from parslish.secret import Keys
 

@@ -64,6 +64,7 @@ def _check_signature(app: AppRecord, function: Callable[..., Any]) -> None:
         try:
             signature.bind(**dict.fromkeys(app.parameters))
         except TypeError:
+            taken = ", ".join(app.parameters)
             raise UsageError(
-                f"{app.name}({', '.join(app.parameters)}) cannot be replaced by a function that takes {signature}: {exc}"
+                f"{app.name}({taken}) cannot be replaced by a function that takes {signature}: {exc}"
             ) from exc

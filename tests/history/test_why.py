@@ -166,14 +166,9 @@ def make(step):
     return f
 def main(): return [make(1)(1)]
 """
-    (reason,) = ask(run(text.replace("make(1)", "make(2)")), 0, run(text)).reasons if False else _closure(text)
-    assert reason.facts["part" if "part" in reason.facts else "kind"] == "closure"
-    assert "was 1 and is 2" in reason.sentence
-
-
-def _closure(text: str) -> Sequence[Any]:
     first, second = run(text), run(text.replace("make(1)", "make(2)"))
-    return ask(second, 0, first).reasons
+    (reason,) = ask(second, 0, first).reasons
+    assert (reason.kind, reason.facts["kind"]) == ("code_changed", "closure") and "was 1 and is 2" in reason.sentence
 
 
 def test_several_reasons_are_all_told() -> None:
@@ -194,7 +189,7 @@ def test_places_of_outputs_are_part_of_it() -> None:
     text = """
 @python_app(cache=True)
 def write(x, outputs=()):
-    open(outputs[0], "w").write(str(x))
+    with open(outputs[0], "w") as file: file.write(str(x))
 def main(): return [write(1, outputs=[parslish.File("one.txt")])]
 """
     first, second = run(text), run(text.replace("one.txt", "two.txt"))
@@ -231,7 +226,7 @@ def test_an_output_file_that_is_gone_or_changed_is_named(change: Any, kind: str)
     text = """
 @python_app(cache=True)
 def write(x, outputs=()):
-    open(outputs[0], "w").write(str(x))
+    with open(outputs[0], "w") as file: file.write(str(x))
 def main(): return [write(1, outputs=[parslish.File("one.txt")])]
 """
     first = run(text)
@@ -326,7 +321,9 @@ def test_replays_count_in_one_chain_and_at_one_place() -> None:
     (reason,) = ask(run(text), 0, first).reasons
     assert reason.kind == "other_lineage" and 'cache="replay"' in reason.sentence
     swapped = run(text.replace("f(1), f(2)", "f(2), f(1)"), checkpoint_files=["runinfo/000/checkpoint"])
-    assert "other_place" in kinds(ask(swapped, 0, first)) or "argument_changed" in kinds(ask(swapped, 0, first))
+    assert kinds(ask(swapped, 0, first)) == ["argument_changed"]
+    moved = run(text.replace("f(1), f(2)", "f(2), f(1)"), checkpoint_files=["runinfo/000/checkpoint"])
+    print(ask(moved, 0, first).sentence)
 
 
 # ------------------------------------------------------------------------------------ that it did not run
@@ -386,7 +383,7 @@ def main(): return [g(g(f(1)))]
     found = ask(record, "-/g[1]")
     assert (found.verdict, kinds(found)) == ("upstream_failed", ["upstream_failed"])
     assert found.sentence == (
-        "-/g[1] did not run, because -/g[0] was upstream failed; the first to fail was -/f[0] with ValueError: told so"
+        "-/g[1] did not run, because -/g[0] did not run; the first to fail was -/f[0] with ValueError: told so"
     )
     assert ask(record, "-/g[0]").sentence == "-/g[0] did not run, because -/f[0] failed with ValueError: told so"
 
@@ -489,3 +486,4 @@ def test_an_answer_about_one_of_a_hundred_thousand_tasks_takes_less_than_three_t
         spent.append(time.process_time() - begun)
         assert found.earlier == first.task(id) and "argument y was 0.5 and is 0.25" in found.sentence
     assert min(spent) < 0.3, spent
+    print(spent)

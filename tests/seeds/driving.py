@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import parslish
@@ -35,11 +36,35 @@ def program(name: str, *arguments: str, ok: bool = True) -> RecordedRun:
     Returns:
         The run that it made.
     """
-    if not Path(name).exists():
-        shutil.copy(SCRIPTS / name, name)
-    done = shell(sys.executable, name, *arguments)
+    done = shell(sys.executable, _here(name), *arguments)
     assert (done.returncode == 0) == ok, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return parslish.run("last")
+
+
+def begun(name: str, *arguments: str, until: Callable[[], bool]) -> subprocess.Popen[str]:
+    """The same, without waiting for more than that something is so; the caller ends it."""
+    process = subprocess.Popen([sys.executable, _here(name), *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_for(until)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    return process
+
+
+def _here(name: str) -> str:
+    if not Path(name).exists():
+        shutil.copy(SCRIPTS / name, name)
+    return name
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, for things that no event tells of: those of other processes."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
 
 
 def made(body: str, *, ok: bool = True, config: str = "", head: str = "") -> RecordedRun:

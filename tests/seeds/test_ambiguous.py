@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 import parslish
 from parslish import Config, ThreadPoolExecutor, UsageError, python_app
 from tests.parsl.helpers import PATIENCE_S, Gate
-from tests.seeds.driving import HEAD, command, executed, made, program, statuses
+from tests.seeds.driving import HEAD, begun, command, executed, made, program, statuses
 
 # ------------------------------------------------------------------------------------------
 # selected only, and the script goes on downstream
@@ -264,13 +262,12 @@ with parslish.load(Config(checkpoint_mode="task_exit")):
 """
 
 
-def begun() -> subprocess.Popen[str]:
-    """A program that has come to `held` and stays there until there is a file `go`."""
+def holding() -> subprocess.Popen[str]:
+    """A program that has come to `held`, and stays there until there is a file `go`."""
     Path("value").write_text("old")
     Path("script.py").write_text(HELD)
-    process = subprocess.Popen([sys.executable, "script.py"], stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: Path("executed").exists() and "held old" in Path("executed").read_text())
-    return process
+    wanted = {"-/quick[0]": "done", "-/held[0]": "running"}
+    return begun("script.py", until=lambda: bool(parslish.runs()) and statuses(parslish.run()) == wanted)
 
 
 def ended(process: subprocess.Popen[str]) -> str:
@@ -281,17 +278,9 @@ def ended(process: subprocess.Popen[str]) -> str:
     return printed.strip()
 
 
-def wait_for(condition: object) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.01)
-
-
 def test_the_finished_part_of_a_running_parent_can_be_executed_again() -> None:
-    process = begun()
+    process = holding()
     try:
-        wait_for(lambda: statuses(parslish.run()) == {"-/quick[0]": "done", "-/held[0]": "running"})
         run = parslish.run()
         assert run.status == "running"
         executed()
@@ -358,7 +347,7 @@ def test_the_late_result_of_an_old_try_is_ignored_and_logged(caplog: pytest.LogC
 
 
 def test_what_an_old_run_computes_after_its_restart_does_not_count_against_the_new_one() -> None:
-    process = begun()
+    process = holding()
     try:
         Path("value").write_text("new")
         run = parslish.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from parslish.errors import UsageError, near
@@ -30,11 +30,15 @@ NAME, PATH, LOC, ARG = "name", "path", "loc", "arg"
 ATOMS: Final = (*FILTERS, LOC, ARG)
 _UP: Final = re.compile(r"\*|([1-9]\d{0,8})\+|\++")
 _DOWN: Final = re.compile(r"\*|\+([1-9]\d{0,8})|\++")
-_OPERATOR: Final = re.compile(r"!=|<=|>=|==?|<|>")
+_ORDER: Final = re.compile(r"<=|>=|<|>")
+_COMPARISON: Final = re.compile(r"!=|<=|>=|==?|<|>")
 _PARAMETER: Final = re.compile(r"\*?\w+")
 _LOC: Final = re.compile(r"-(?:\.N\d+)+")
+_QUOTES: Final = ('"', "'")
 _DEEPEST: Final = 100  # brackets inside of each other
 _WIDEST: Final = 100  # characters of an expression that are shown with an error
+
+Check = Callable[[str], object]
 
 
 def parse(expression: str | Iterable[str] | Expression) -> Expression:
@@ -112,17 +116,19 @@ class _Parser:
     # ---------------------------------------------------------------------------------- tasks
 
     def _is_task(self) -> bool:
+        begin = self._next()
         name = words.name_at(self._text, self._at)
-        return not words.is_reserved(name) if name else self._next() in ("(", '"', "'", "-")
+        return not words.is_reserved(name) if name else begin in ("(", "-", *_QUOTES)
 
     def _task(self) -> Expression:
         if self._take("("):
             return self._closed(self._union())
-        if self._next() in ('"', "'"):
-            found = self._string()
-            return self._at_address(found) if found.startswith(("-/", "-.")) else Call(found, self._which())
-        if self._text.startswith(("-/", "-."), self._at):
-            return self._path_or_loc()
+        if self._next() in _QUOTES:
+            return self._quoted()
+        if self._text.startswith("-/", self._at):
+            return _placed(self._word("a path").text)
+        if self._text.startswith("-.", self._at):
+            return At(self._word("a loc", _check_loc).text)
         name = words.name_at(self._text, self._at)
         if name is None or words.is_reserved(name):
             raise self._expected("an app, a path, a loc, or an atom such as status:failed")
@@ -133,116 +139,92 @@ class _Parser:
             return Ends(name, None if self._take(")") else self._closed(self._union()))
         return Call(name, self._which())
 
+    def _closed(self, found: Expression) -> Expression:
+        if not self._take(")"):
+            raise self._expected("',', 'and', 'or' or )")
+        return found
+
+    def _quoted(self) -> Expression:
+        """An app, a path or a loc in quotes, where nothing is a pattern."""
+        is_loc = self._text.startswith("-.", self._at + 1)
+        found = self._word("a loc", _check_loc if is_loc else str).text
+        return At(found) if found.startswith(("-/", "-.")) else Call(found, self._which())
+
     def _which(self) -> str | None:
-        """The brackets behind a name, if there are any."""
+        """What is in the brackets behind a name, if there are any."""
         if not self._text.startswith("[", self._at):
             return None
         self._at += 1
-        if self._text.startswith(('"', "'"), self._at):
+        if self._text.startswith(_QUOTES, self._at):
             which = self._string()
         else:
-            end = self._text.find("]", self._at)
-            which = self._text[self._at : max(end, self._at)]
-            self._at = len(self._text) if end < 0 else end
+            which, _, _ = self._text[self._at :].partition("]")
+            if not which:
+                raise self._expected("an occurrence or a label, as in relax[3] or relax[Si]")
+            self._at += len(which)
         if not self._take("]"):
             raise self._expected("]")
-        if not which:
-            raise self._wrong("an occurrence or a label belongs into the brackets, as in relax[3] or relax[Si]")
         return which
-
-    def _path_or_loc(self) -> Expression:
-        word = self._word("a path")
-        return Filter(PATH, (word,)) if words.is_pattern(word) else self._at_address(word)
-
-    def _at_address(self, address: str) -> Expression:
-        if address.startswith("-.") and not _LOC.fullmatch(address):
-            raise self._wrong(f"{address!r} is no loc: takes the like of -.N3.N5")
-        return At(address)
 
     # ---------------------------------------------------------------------------------- atoms
 
     def _atom(self, kind: str) -> Expression:
         if kind not in ATOMS:
-            raise self._wrong(
-                f"there is no {kind}:{near(kind, ATOMS)}; there are {', '.join(f'{each}:' for each in ATOMS)}"
-            )
+            raise self._wrong(f"there is no {kind}:{near(kind, ATOMS)}; there are {', '.join(ATOMS)}")
         self._at += len(kind) + 1
         if kind == ARG:
             return self._argument()
         if kind in _BY_WORD:
-            return union(_BY_WORD[kind](self, word) for word in self._alternatives(f"a {kind}", lambda word: None))
+            check, made = _BY_WORD[kind]
+            return union(made(word.text) for word in self._alternatives(f"a {kind}", check))
         takes = FILTERS[kind]
-        operator = self._operator() if takes.has_operator else ""
-        if takes.has_operator and operator in ("", "=", "!="):
-            raise self._expected(f"<, <=, > or >=, as in {takes.example}")
-        found = self._alternatives(takes.example, takes.check)
-        if takes.has_operator and len(found) > 1:
-            raise self._wrong(f"{operator} takes one value")
-        return Filter(kind, tuple(found), operator)
-
-    def _named(self, word: str) -> Expression:
-        return Filter(NAME, (word,)) if words.is_pattern(word) else Call(word)
-
-    def _placed(self, word: str) -> Expression:
-        if not word.startswith(("-/", "*")):
-            raise self._wrong(f"{word!r} is no path: one begins with -/ or with **/")
-        return Filter(PATH, (word,)) if words.is_pattern(word) else At(word)
-
-    def _located(self, word: str) -> Expression:
-        return self._at_address(word if word.startswith("-.") else f"-.{word}")
+        operator = self._operator(_ORDER, f"<, <=, > or >=, as in {takes.example}") if takes.has_operator else ""
+        found = self._alternatives(takes.example, takes.check, operator)
+        return Filter(kind, tuple(word.text for word in found), operator)
 
     def _argument(self) -> Expression:
         name = _PARAMETER.match(self._text, self._at)
         if name is None:
             raise self._expected("the name of an argument, as in arg:seed=7")
         self._at = name.end()
-        operator = self._operator()
-        if not operator:
-            raise self._expected("=, !=, <, <=, > or >= behind the name of the argument")
-        values = [self._value()]
-        while self._text.startswith("|", self._at):
-            self._at += 1
-            values.append(self._value())
-        if operator not in ("=", "!=") and len(values) > 1:
-            raise self._wrong(f"{operator} takes one value")
-        return Argument(name[0], operator, tuple(values))
+        operator = self._operator(_COMPARISON, "=, !=, <, <=, > or >= behind the name of the argument")
+        return Argument(name[0], operator, tuple(self._alternatives("a value", str, operator)))
 
-    def _value(self) -> Value:
-        is_text = self._text.startswith(('"', "'"), self._at)
-        word = self._word("a value")
-        return Value(word, is_text or words.is_pattern(word))
-
-    def _operator(self) -> str:
-        found = _OPERATOR.match(self._text, self._at)
+    def _operator(self, operators: re.Pattern[str], what: str) -> str:
+        found = operators.match(self._text, self._at)
         if found is None:
-            return ""
+            raise self._expected(what)
         self._at = found.end()
         return "=" if found[0] == "==" else found[0]
 
-    def _alternatives(self, what: str, check: Callable[[str], object]) -> list[str]:
-        """Words with | between them."""
-        found: list[str] = []
-        while not found or self._text.startswith("|", self._at):
-            self._at += bool(found)
-            at = self._at
-            word = self._word(what)
-            try:
-                check(word)
-            except ValueError as exc:
-                raise self._wrong(str(exc), at) from None
-            found.append(word)
-        return found
-
     # ---------------------------------------------------------------------------------- words
 
-    def _word(self, what: str) -> str:
-        if self._text.startswith(('"', "'"), self._at):
-            return self._string()
-        found = words.bare_at(self._text, self._at)
-        if found is None:
-            raise self._expected(f"{what}")
-        word, self._at = found
-        return word
+    def _alternatives(self, what: str, check: Check, operator: str = "") -> list[Value]:
+        """Words with | between them."""
+        found = [self._word(what, check)]
+        while self._text.startswith("|", self._at):
+            if operator not in ("", "=", "!="):
+                raise self._wrong(f"{operator} takes one value")
+            self._at += 1
+            found.append(self._word(what, check))
+        return found
+
+    def _word(self, what: str, check: Check = str) -> Value:
+        """A word, in quotes or without; what has signs of a pattern in it is a text in any case."""
+        at = self._at
+        if self._text.startswith(_QUOTES, at):
+            found = Value(self._string(), True)
+        else:
+            word = words.bare_at(self._text, at)
+            if word is None:
+                raise self._expected(what)
+            self._at += len(word)
+            found = Value(word, words.is_pattern(word))
+        try:
+            check(found.text)
+        except ValueError as exc:
+            raise self._wrong(str(exc), at) from None
+        return found
 
     def _string(self) -> str:
         found = words.string_at(self._text, self._at)
@@ -264,14 +246,8 @@ class _Parser:
 
     def _take_word(self, word: str) -> bool:
         self._next()
-        name = words.name_at(self._text, self._at)
-        found = name in (word, word.upper())
+        found = words.name_at(self._text, self._at) in (word, word.upper())
         self._at += len(word) if found else 0
-        return found
-
-    def _closed(self, found: Expression) -> Expression:
-        if not self._take(")"):
-            raise self._expected("',', 'and', 'or' or )")
         return found
 
     # ---------------------------------------------------------------------------------- errors
@@ -289,4 +265,26 @@ class _Parser:
         return UsageError(f"selection: {what}\n    {line}\n    {' ' * (at - first)}^")
 
 
-_BY_WORD: Final = {NAME: _Parser._named, PATH: _Parser._placed, LOC: _Parser._located}
+def _named(word: str) -> Expression:
+    return Filter(NAME, (word,)) if words.is_pattern(word) else Call(word)
+
+
+def _placed(word: str) -> Expression:
+    return Filter(PATH, (word,)) if words.is_pattern(word) else At(word)
+
+
+def _check_path(word: str) -> None:
+    if not word.startswith(("-/", "*")):
+        raise ValueError(f"{word!r} is no path: one begins with -/ or with **/")
+
+
+def _check_loc(word: str) -> None:
+    if not _LOC.fullmatch(word):
+        raise ValueError(f"{word!r} is no loc: takes the like of -.N3.N5")
+
+
+_BY_WORD: Final[Mapping[str, tuple[Check, Callable[[str], Expression]]]] = {
+    NAME: (str, _named),
+    PATH: (_check_path, _placed),
+    LOC: (_check_loc, At),
+}

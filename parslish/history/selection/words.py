@@ -49,15 +49,15 @@ def string_at(text: str, at: int) -> tuple[str, int] | None:
     return re.sub(r"\\(.)", r"\1", content, flags=re.DOTALL), found.end()
 
 
-def bare_at(text: str, at: int) -> tuple[str, int] | None:
-    """The word without quotes that begins there, without the steps of a walk behind it; and where it ends."""
+def bare_at(text: str, at: int) -> str | None:
+    """The word without quotes that begins there, without the steps of a walk behind it."""
     found = _BARE.match(text, at)
     if found is None:
         return None
     word = found[0]
     while not _NUMBER.fullmatch(word) and (steps := _STEPS.search(word)):
         word = word[: steps.start()]
-    return (word, at + len(word)) if word else None
+    return word or None
 
 
 def quoted(text: str) -> str:
@@ -67,7 +67,7 @@ def quoted(text: str) -> str:
 
 def written(text: str) -> str:
     """A word as it is to be written: in quotes where it would be read as something else."""
-    return text if bare_at(text, 0) == (text, len(text)) and not is_pattern(text) else quoted(text)
+    return text if bare_at(text, 0) == text and not is_pattern(text) else quoted(text)
 
 
 def shown(which: str) -> str:
