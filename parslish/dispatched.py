@@ -223,10 +223,10 @@ def place_of(run_id: Which, run_dir: str | os.PathLike[str] | None) -> Path:
     here = [path for path in mine if path.parent == root]
     if len(here or mine) == 1:
         return (here or mine)[0]
-    if mine:
-        folders = ", ".join(repr(str(path.parent)) for path in mine)
-        raise UsageError(f"run {name!r} was dispatched more than once: name one of {folders} with run_dir=")
     found = {path.name: path for _, path in numbered(root)}
+    if mine and found.keys().isdisjoint(names):
+        folders = ", ".join(repr(str(path.parent)) for path in mine[-_SHOWN:])
+        raise UsageError(f"run {name!r} was dispatched more than once: name one of {folders} with run_dir=")
     for each in names:
         if each in found:
             return found[each]
@@ -298,13 +298,11 @@ def _segments(path: Path) -> list[Path]:
 def _at_exit() -> None:
     """A script that ends before its workflows do waits for them; one that an exception or a signal ended does not."""
     has_failed = getattr(sys, "last_value", None) is not None
-    for each in list(_dispatched.values()):
-        if each is None:
-            continue
-        # What a signal has stopped: its function may not have heard of it.
-        if has_failed or card.read(each.path).get("ended") is not None:
-            each.cancel()
-        else:
+    while left := [each for each in list(_dispatched.values()) if each is not None and not each.has_ended]:
+        for each in left:
+            # What a signal has stopped: its function may not have heard of it.
+            if has_failed or card.read(each.path).get("ended") is not None:
+                each.cancel()
             each.wait()
 
 

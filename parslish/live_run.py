@@ -55,7 +55,7 @@ class LiveRun:
     def __init__(self, config: Config, on_trouble: Callable[[StoreError], None]) -> None:
         self._config = config
         self.keys = keys = Keys.load(config.trusted_keys)
-        self.orders = orders.take(keys)
+        self.orders = orders.take(keys, config.run_dir)
         checkpoints = _checkpoints(config, self.orders)
         self._store = self._load(checkpoints) if checkpoints else None
         self.number, self.path = folder.create(config.run_dir)
@@ -95,6 +95,7 @@ class LiveRun:
         self.journal = Journal(recorder, previews=config.previews)
         self._closing = threading.Lock()  # guards the end of the run, which a signal and the script may both bring
         facts |= run_facts(self.number, self.lineage.root, self.lineage.parent)
+        facts["run_dir"] = os.path.realpath(config.run_dir)
         facts["seed"] = None if config.seed is None else str(config.seed)
         if self.orders is not None:
             facts["orders"] = {"id": self.orders.id, "style": self.orders.style}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from parslish import codec
@@ -13,8 +13,6 @@ from parslish.result import EXCEPTION
 
 if TYPE_CHECKING:
     from parslish.outcomes import WorkflowResult
-
-_UNOPENED: Final = object()
 
 
 class NodeResult(Mapping[str, Any]):
@@ -31,34 +29,23 @@ class NodeResult(Mapping[str, Any]):
 
     def __init__(self, run: WorkflowResult, task: TaskRecord) -> None:
         self._run, self._task = run, task
-        self._facts = {
-            "node_id": task.id,
-            "loc": task.loc,
-            "path": task.path,
-            "name": task.name,
-            "status": task.status,
-            "start_time": task.started or None,
-            "end_time": task.ended or None,
-            "output": _UNOPENED,
-            "error": task.error and task.error.traceback,
-            "origin": _UNOPENED,
-        }
+        self._opened: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        found = self._facts[name]
-        if found is _UNOPENED:
-            found = self._facts[name] = self._output() if name == "output" else self._origin()
-        return found
+        if name in _TOLD:
+            return _TOLD[name](self._task)
+        if name not in self._opened:
+            self._opened[name] = _OPENED[name](self)
+        return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._facts)
+        return iter((*_TOLD, *_OPENED))
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return len(_TOLD) + len(_OPENED)
 
     def __repr__(self) -> str:
-        shown = {name: fact for name, fact in self._facts.items() if fact is not _UNOPENED and fact is not None}
-        return f"<node {shown}>"
+        return f"<node {self._task.id} {self._task.path} {self._task.status}>"
 
     def _output(self) -> Any:
         task = self._task
@@ -92,3 +79,20 @@ class NodeResult(Mapping[str, Any]):
         if found is None:
             return None, None
         return found[1].completed - found[1].duration, found[1].completed
+
+
+#: What the record tells, and what takes looking elsewhere.
+_TOLD: Final[Mapping[str, Callable[[TaskRecord], Any]]] = {
+    "node_id": lambda task: task.id,
+    "loc": lambda task: task.loc,
+    "path": lambda task: task.path,
+    "name": lambda task: task.name,
+    "status": lambda task: task.status,
+    "start_time": lambda task: task.started or None,
+    "end_time": lambda task: task.ended or None,
+    "error": lambda task: task.error.traceback if task.error else None,
+}
+_OPENED: Final[Mapping[str, Callable[[NodeResult], Any]]] = {
+    "output": NodeResult._output,
+    "origin": NodeResult._origin,
+}

@@ -7,6 +7,7 @@ in this process, and in another one by an environment variable, which the first 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -55,6 +56,7 @@ class Orders:
         replace: name of an app → "module:name" of what runs instead, or that itself.
         edits: path → what was put there.
         selected: the ids of the tasks that a record-driven re-execution makes again.
+        run_dir: the run folder that the program had then.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Orders:
     replace: Mapping[str, str | Callable[..., Any]] = field(default_factory=dict)
     edits: Mapping[str, Edit] = field(default_factory=dict)
     selected: tuple[int, ...] = ()
+    run_dir: str = ""
 
     def write(self, keys: Keys) -> None:
         """Write them down beside the run that they are about. Raises StoreError."""
@@ -104,6 +107,7 @@ class Orders:
             "replace": {name: each if isinstance(each, str) else _place(each) for name, each in self.replace.items()},
             "edits": {path: (each.arguments, each.result, each.reason) for path, each in self.edits.items()},
             "selected": self.selected,
+            "run_dir": self.run_dir,
         }
         packed: bytes = msgpack.packb(facts)
         return packed
@@ -140,6 +144,7 @@ class Orders:
             replace=_replacements.get(id) or facts["replace"],
             edits={path: Edit(*each) for path, each in facts["edits"].items()},
             selected=facts["selected"],
+            run_dir=facts.get("run_dir", ""),
         )
 
 
@@ -159,21 +164,39 @@ def given(orders: Orders) -> Iterator[None]:
         _given.reset(token)
 
 
-def take(keys: Keys) -> Orders | None:
-    """The orders for a kernel that is being made; None as a rule. Nobody else gets them.
+def take(keys: Keys, run_dir: str) -> Orders | None:
+    """The orders for a kernel that is being made, with this run folder; None as a rule. Nobody else gets them.
 
     Raises:
-        UsageError: the environment names orders that cannot be read.
+        SystemExit: the environment names orders that cannot be read or obeyed: exit code 2, and one sentence.
     """
     orders = _given.get()
     if orders is not None:
         _given.set(None)
         return orders
-    address = os.environ.pop(VARIABLE, None)
-    if address is None:
+    if VARIABLE not in os.environ:
         return None
-    id, _, parent = address.partition("@")
-    return Orders.read(Path(parent), id, keys)
+    try:
+        found = _of_environment(keys, os.path.realpath(run_dir))
+    except UsageError as exc:
+        print(f"parslish: {exc}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+        raise SystemExit(2) from None
+    if found is not None:
+        del os.environ[VARIABLE]
+    return found
+
+
+def _of_environment(keys: Keys, here: str) -> Orders | None:
+    """The orders that the environment names; None when they are for a kernel with another run folder."""
+    id, _, parent = os.environ[VARIABLE].partition("@")
+    found = Orders.read(Path(parent), id, keys)
+    there = os.path.realpath(found.parent.parent)
+    if there != here and found.run_dir == here:
+        raise UsageError(
+            f"run {found.parent.name} was made in {here} and lies in {there} now, but its program still has the former "
+            f"as its run folder; move the runs back, or give the program run_dir={there!r}"
+        )
+    return found if there == here else None
 
 
 def _place(replacement: Callable[..., Any]) -> str:

@@ -71,6 +71,10 @@ class Workflow:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
 
+    def __get__(self, instance: Any, owner: type) -> Any:
+        """A method may be a workflow, to be called: the object is its first argument."""
+        return self if instance is None else partial(self, instance)
+
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
 

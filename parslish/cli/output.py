@@ -33,8 +33,8 @@ _ESCAPES: Final = re.compile(
 _JOINERS: Final = "\u200c\u200d"  # format characters that languages need
 _STYLES: Final = {
     "clean": "green", "torn": "yellow", "corrupt": "bold red", "in use": "cyan",
-    "completed": "green", "running": "cyan", "lost": "yellow", "failed": "bold red", "upstream_failed": "red",
-    "differs": "bold red",
+    "completed": "green", "running": "cyan", "paused": "cyan", "lost": "yellow", "failed": "bold red",
+    "upstream_failed": "red", "differs": "bold red",
 }  # fmt: skip
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _PLAIN_GAP: Final = "  "

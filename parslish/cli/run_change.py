@@ -16,6 +16,7 @@ from parslish.cli.which import (
     recorded_run,
     run_argument,
     run_dir_option,
+    task_and_run,
     task_argument,
     task_of,
 )
@@ -41,6 +42,7 @@ def restart(task: str, run: str, dry_run: bool, run_dir: str, as_json: bool) -> 
     """
     from parslish.history.edges import Edges
 
+    task, run = task_and_run(task, run)
     found = recorded_run(run, run_dir)
     record = found.record
     first = task_of(record, task)
@@ -71,13 +73,7 @@ def restart(task: str, run: str, dry_run: bool, run_dir: str, as_json: bool) -> 
 @run_dir_option
 @json_option
 def edit(
-    task: str,
-    run: str,
-    arguments: tuple[str, ...],
-    result: str | None,
-    reason: str,
-    run_dir: str,
-    as_json: bool,
+    task: str, run: str, arguments: tuple[str, ...], result: str | None, reason: str, run_dir: str, as_json: bool
 ) -> int:
     """Give a task other arguments, or its result.
 
@@ -90,26 +86,19 @@ def edit(
         raise UsageError(
             "give either --argument NAME=VALUE, as often as there are arguments to edit, or --result VALUE"
         )
+    task, run = task_and_run(task, run)
     found = recorded_run(run, run_dir)
     edited = task_of(found.record, task)
-    before = edited.arguments if arguments else {"result": edited.result}
     if result is None:
-        after = dict(_named(each) for each in arguments)
+        before, after = edited.arguments, dict(_named(each) for each in arguments)
         found.edit(edited.id, arguments=after, reason=reason)
     else:
-        after = {"result": _literal("--result", result)}
+        before, after = {"result": edited.result}, {"result": _literal("--result", result)}
         found.edit(edited.id, result=after["result"], reason=reason)
     if as_json:
-        shown = {name: previews.shown(value) for name, value in after.items()}
-        json_value(
-            {
-                "run": found.id,
-                "task": edited.id,
-                "path": edited.path,
-                "edited": "result" if result else "arguments",
-                "values": shown,
-            }
-        )
+        values = {name: previews.shown(value) for name, value in after.items()}
+        what = "arguments" if result is None else "result"
+        json_value({"run": found.id, "task": edited.id, "path": edited.path, "edited": what, "values": values})
         return FINE
     for name, value in after.items():
         was = f" (was {previews.text(before[name])})" if name in before else ""

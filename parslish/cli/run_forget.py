@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from parslish.cli.output import FINE, Column, counted, json_list, json_option, json_value, line, say, table, when
+from parslish.cli.output import FINE, Column, counted, json_list, json_option, json_value, line, recently, say, table
 from parslish.cli.tasks import print_tasks
 from parslish.cli.which import (
     RunCommand,
@@ -27,7 +27,7 @@ _COLUMNS: Final = (
     Column("by", narrow="cut"),
     Column("results", right=True),
     Column("counts"),
-    Column("tasks", narrow="cut"),
+    Column("tasks", narrow="fold"),
     Column("reason", narrow="fold"),
 )
 
@@ -126,4 +126,4 @@ def _row(made: Invalidation) -> tuple[str, ...]:
     more = f" and {len(made.paths) - 1:,} more" if len(made.paths) > 1 else ""
     first = made.paths[0] if made.paths else ""
     counts = "yes, undone" if made.undone else "no"
-    return made.id, when(made.time), made.user, f"{made.records:,}", counts, f"{first}{more}", made.reason
+    return made.id, recently(made.time), made.user, f"{made.records:,}", counts, f"{first}{more}", made.reason

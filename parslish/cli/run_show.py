@@ -29,7 +29,7 @@ from parslish.history.marks import in_order
 from parslish.history.record import STATUSES, Mark, RunRecord
 
 _ALWAYS: Final = ("done", "reused", "failed", "lost")  # columns that are there whatever there is
-_ORDERS: Final = "orders"
+_SAID: Final = frozenset({"restart", "edit", "invalidate", "undo", "accept"})
 _SHOWN_FAILURES: Final = 5
 _SHOWN_PACKAGES: Final = 6
 _OTHERWISE: Final = ("reason", "user", "by", "number")  # facts of marks that are told in a column, or not at all
@@ -181,8 +181,8 @@ def _print_failures(record: RunRecord) -> None:
 
 
 def _marks(record: RunRecord) -> list[Mark]:
-    """What people said of it, without what runs that execute it again are told."""
-    return [mark for mark in in_order(record.marks) if mark.what != _ORDERS]
+    """What people said of it, and not what is noted for programs."""
+    return [mark for mark in in_order(record.marks) if mark.what in _SAID]
 
 
 def _mark_row(mark: Mark) -> tuple[str, ...]:
@@ -197,8 +197,6 @@ def _detail(name: str, value: object) -> str:
         return ""
     if isinstance(value, bytes):  # encoded values, which nobody opens here
         return f"other {name}" if name == "arguments" else f"a {name}"
-    if name == "results" and isinstance(value, list | tuple):
-        return counted(len(value), "result")
     return in_a_line(value) if name in ("path", "paths") else f"{name}: {in_a_line(value)}"
 
 

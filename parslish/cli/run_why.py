@@ -9,7 +9,15 @@ import click
 from parslish.cli.output import FINE, json_option, json_value, line
 from parslish.cli.plain import plain
 from parslish.cli.sheet import difference
-from parslish.cli.which import RunCommand, recorded_run, run_argument, run_dir_option, task_argument, task_of
+from parslish.cli.which import (
+    RunCommand,
+    recorded_run,
+    run_argument,
+    run_dir_option,
+    task_and_run,
+    task_argument,
+    task_of,
+)
 
 
 @click.command(cls=RunCommand)
@@ -25,6 +33,7 @@ def why(task: str, run: str, run_dir: str, as_json: bool) -> int:
 
     Exit codes: 0 fine, 2 there is no such run or task.
     """
+    task, run = task_and_run(task, run)
     found = recorded_run(run, run_dir)
     why = found.why(task_of(found.record, task).id)
     if as_json:

@@ -36,7 +36,8 @@ def show(task: TaskRecord, why: str) -> None:
     _print_tasks("needed by", task.run, after)
     _print_tasks("submitted", task.run, children)
     for failure in task.failures:
-        heading(f"try {failure.number} failed at {when(failure.time)}")
+        which = f"try {failure.number} " if failure.number else ""
+        heading(f"{which}failed at {when(failure.time)}")
         block(failure.traceback or f"{failure.type}: {failure.message}")
 
 

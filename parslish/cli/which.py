@@ -116,6 +116,11 @@ def run_and_task(run: str, task: str | None) -> tuple[str, str | None]:
     return run, task
 
 
+def task_and_run(task: str, run: str) -> tuple[str, str]:
+    """What `TASK [RUN]` mean: a path or loc is a task, wherever it stands."""
+    return (run, task) if _TASK.match(run) and not _TASK.match(task) else (task, run)
+
+
 def run_path(run: str, run_dir: str = RUN_DIR) -> Path:
     """The folder of the run that is meant by an id (`003`, `3`), `last`, or its folder.
 
@@ -144,6 +149,8 @@ def _no_run(run: str, run_dir: str, known: list[str]) -> str:
         return f"the run folder {run_dir!r} {there}: go to where the script was started, or name it with --run-dir"
     if _TASK.match(run):
         return f"{run!r} is a task, and here a run is named: by its id ({known[0]} to {known[-1]}), last or its folder"
+    if Path(run).is_file():
+        return f"{run!r} is a file, and here a run is named; a script is run with  parslish run {run}"
     hint = "" if run.isdecimal() else near(run, [*known, LAST])
     return (
         f"there is no run {run!r} in {run_dir!r}{hint}: name one by its id "

@@ -65,8 +65,8 @@ class Change:
         if self.is_own:
             return f"its code changed: {called}"
         if self.diff or not (self.old and self.new):
-            return f"code that it uses changed: {called}"
-        return f"a value that its code uses changed: {called} was {self.old} and is {self.new}"
+            return f"{called}, which its code uses, changed"
+        return f"{called}, which its code uses, was {self.old} and is {self.new}"
 
     def to_json(self) -> dict[str, Any]:
         """Its fields."""

@@ -223,11 +223,9 @@ class _Comparison:
 
     def _parts(self, mine: int, theirs: int) -> list[Reason]:
         one, two = self._a.columns, self._b.columns
-        neither_has_key = one.key[mine] is None and two.key[theirs] is None
-        if neither_has_key and not one.dependencies.get(mine) and not two.dependencies.get(theirs):
-            is_same_call = given.in_short(self._a, mine) == given.in_short(self._b, theirs)
-            if is_same_call and mine not in one.outputs and theirs not in two.outputs:
-                return list(self._differences.code(one.app[mine], two.app[theirs]))
+        has_more = one.key[mine] or two.key[theirs] or mine in one.outputs or theirs in two.outputs
+        if not has_more and given.is_same_call(self._a, mine, self._b, theirs):
+            return list(self._differences.code(one.app[mine], two.app[theirs]))
         return self._differences.between(self._a.task(mine), self._b.task(theirs))
 
     def _have_results(self, mine: int, theirs: int) -> bool:

@@ -43,12 +43,14 @@ class Differences:
         if old.key is not None and old.key == new.key:
             return []
         unknown: list[str] = []
-        found = [
-            *self._of_arguments(old, new, unknown, with_cause=with_cause),
+        others = [
             *self.code(old.run.columns.app[old.id], new.run.columns.app[new.id]),
             *_of_outputs(old, new),
             *_of_place(old, new),
         ]
+        if others and _is_same_call(old, new):  # of many that changed, most have this in common
+            return others
+        found = [*self._of_arguments(old, new, unknown, with_cause=with_cause), *others]
         if not found and old.key is not None and new.key is not None:
             found.append(_nothing_recorded(old, new, unknown))
         return found
@@ -122,6 +124,12 @@ class Differences:
             if not found:
                 hint = "its code changed, in a way that its recorded parts do not show"
                 yield Reason("code_changed", hint, {"app": new.name})
+
+
+def _is_same_call(old: TaskRecord, new: TaskRecord) -> bool:
+    """Whether two tasks were surely given the same, defaults included."""
+    same_defaults = signature.of(old.app) == signature.of(new.app)
+    return same_defaults and given.is_told(old) and given.is_same_call(old.run, old.id, new.run, new.id)
 
 
 def _equal(was: Given | None, is_: Given | None) -> bool | None:

@@ -13,20 +13,21 @@ control   B was submitted when A, of the same place, had ended: the program may 
 
 from __future__ import annotations
 
-import bisect
-from collections import defaultdict, deque
+import heapq
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
+from parslish.history.control import Control, Walked
 from parslish.history.record import RunRecord
 
 DATA, PARENT, FILE, VALUE, CONTROL = KINDS = ("data", "parent", "file", "value", "control")
 #: Those that are followed unless it is said otherwise.
 FOLLOWED: Final = (DATA, PARENT, FILE, VALUE)
 _TELLING_TEXT: Final = 16  # characters of a text that is no coincidence
-_Ends = tuple[Sequence[int], Sequence[int]]
+_Links: TypeAlias = Mapping[int, Sequence[int]] | Walked
 
 
 class Edge(NamedTuple):
@@ -55,13 +56,14 @@ class Edges:
         self._up: dict[int, Sequence[int]] = dict(columns.dependencies) if DATA in kinds else {}
         self._down: dict[int, list[int]] = defaultdict(list)
         if PARENT in kinds:
-            for id, parent in enumerate(columns.parent[: columns.count]):
+            for id, parent in enumerate(columns.parent):
                 if parent >= 0:
                     self._children[parent].append(id)
         for id, sources in self._up.items():
             for source in sources:
                 self._down[source].append(id)
-        for edge in edges(run, set(kinds) - {DATA, PARENT}):
+        self._control = Control(columns) if CONTROL in kinds else None
+        for edge in edges(run, set(kinds) - {DATA, PARENT, CONTROL}):
             self._up[edge.to] = (*self._up.get(edge.to, ()), edge.source)
             self._down[edge.source].append(edge.to)
 
@@ -79,7 +81,7 @@ class Edges:
 
     def ancestors(self, ids: Iterable[int], depth: int | None = None) -> set[int]:
         """All that tasks depend on, themselves included, at most `depth` edges away."""
-        return set().union(*self._reached(ids, self._up, depth))
+        return set().union(*self._reached(ids, self._before, depth))
 
     def descendants(self, ids: Iterable[int], depth: int | None = None) -> set[int]:
         """All that depends on tasks, themselves included, at most `depth` edges away."""
@@ -88,52 +90,53 @@ class Edges:
     def affected(self, ids: Iterable[int], depth: int | None = None) -> tuple[set[int], set[int]]:
         """The same in two: the tasks of which all is affected, what they submit included, and the joins of which only
         the result is, through some of what they submitted."""
-        return self._reached(ids, self._down, depth)
+        return self._reached(ids, self._after, depth)
 
     def roots(self, ids: Collection[int]) -> set[int]:
         """Those of some tasks that can begin before any other of them has: a join before its children."""
-        return set(ids) - self._reached(ids, self._down, None, behind=True)[0]
+        return set(ids) - self._reached(ids, self._after, None, behind=True)[0]
 
     def sinks(self, ids: Collection[int]) -> set[int]:
         """Those of some tasks whose end no other of them waits for: a join, and not its children."""
-        return set(ids) - self._reached(ids, self._up, None, behind=True)[0]
+        return set(ids) - self._reached(ids, self._before, None, behind=True)[0]
 
     def topological(self, ids: Iterable[int]) -> list[int]:
         """Tasks in an order in which each comes behind those of them that it depends on; a join behind its children,
-        and they behind what it depends on."""
-        wanted = sorted(set(ids))
-        is_wanted = set(wanted)
-        # A join is in here twice: `~id` is its beginning, `id` its end.
-        before: dict[int, int] = {}
+        and they behind what it depends on. Otherwise in the order of their ids, and so behind what had ended before."""
+        wanted = set(ids)
+        # `2 * id` is the beginning of a task, `2 * id + 1` its end.
         after: dict[int, list[int]] = defaultdict(list)
         for id in wanted:
-            begin = ~id if id in self._children else id
-            sources = {each for each in self._up.get(id, ()) if each in is_wanted}
-            if self._parents[id] in is_wanted:
-                sources.add(~self._parents[id])
-                after[id].append(self._parents[id])
-                before[self._parents[id]] = before.get(self._parents[id], 0) + 1
-            if begin != id:
-                after[begin].append(id)
-                before[id] = before.get(id, 0) + 1
-            before[begin] = before.get(begin, 0) + len(sources)
-            for source in sources:
-                after[source].append(begin)
-        ready = deque(node for node, count in before.items() if not count)
+            after[2 * id].append(2 * id + 1)
+            for source in wanted.intersection(self._up.get(id, ())):
+                after[2 * source + 1].append(2 * id)
+            if self._parents[id] in wanted:
+                after[2 * self._parents[id]].append(2 * id)
+                after[2 * id + 1].append(2 * self._parents[id] + 1)
+        before = Counter(chain.from_iterable(after.values()))
+        ready = [2 * id for id in sorted(wanted) if not before[2 * id]]
         order = []
         while ready:
-            node = ready.popleft()
-            if node >= 0:
-                order.append(node)
+            node = heapq.heappop(ready)
+            if node % 2:
+                order.append(node // 2)
             for each in after[node]:
                 before[each] -= 1
                 if not before[each]:
-                    ready.append(each)
-        left = is_wanted.difference(order)  # inferred edges may go round in a circle
+                    heapq.heappush(ready, each)
+        left = wanted.difference(order)  # inferred edges may go round in a circle
         return order + sorted(left)
 
+    @property
+    def _after(self) -> _Links:
+        return self._down if self._control is None else self._control.after(self._down)
+
+    @property
+    def _before(self) -> _Links:
+        return self._up if self._control is None else self._control.before(self._up)
+
     def _reached(
-        self, ids: Iterable[int], links: Mapping[int, Sequence[int]], depth: int | None, *, behind: bool = False
+        self, ids: Iterable[int], links: _Links, depth: int | None, *, behind: bool = False
     ) -> tuple[set[int], set[int]]:
         """What is reached along links: the tasks of which both ends are, and joins of which the further end alone is.
         Tasks to start from are only among them when another one leads there, if what is `behind` them is asked for."""
@@ -187,7 +190,7 @@ def edges(run: RunRecord, kinds: Collection[str] = FOLLOWED) -> Iterator[Edge]:
     if VALUE in kinds:
         yield from _values(run)
     if CONTROL in kinds:
-        yield from _control(run)
+        yield from (Edge(source, to, CONTROL) for source, to in Control(columns).edges())
 
 
 def _files(run: RunRecord) -> Iterator[Edge]:
@@ -225,18 +228,3 @@ def _is_telling(value: object) -> bool:
     if type(value) is float:
         return 0 < value % 1 < 1  # which nan and the infinities are not
     return isinstance(value, str | bytes) and len(value) >= _TELLING_TEXT
-
-
-def _control(run: RunRecord) -> Iterator[Edge]:
-    """From each task to those of its place that were submitted after it had ended. Where many had ended, only from
-    the last: what the others led to is reached through it."""
-    columns = run.columns
-    places: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for id in run.ids():
-        places[columns.parent[id], columns.scope[id]].append(id)
-    for ids in places.values():
-        by_end = sorted((columns.ended[id], id) for id in ids if columns.ended[id])
-        ends = [end for end, _ in by_end]
-        for id in ids:
-            before = bisect.bisect_left(ends, columns.submitted[id])
-            yield from (Edge(source, id, CONTROL) for _, source in by_end[max(0, before - 1) : before])

@@ -40,7 +40,18 @@ def for_card(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _of_process() -> dict[str, Any]:
     if _is_interactive():
         return {"kind": INTERACTIVE}
-    return {"kind": SCRIPT, "command": list(sys.orig_argv), "cwd": os.getcwd()}
+    config = os.environ.get("PARSLISH_CONFIG")  # as `config.FILE_VARIABLE`
+    facts = {"kind": SCRIPT, "command": list(sys.orig_argv), "cwd": _began_in()}
+    return {**facts, "config": os.path.abspath(config)} if config else facts
+
+
+def _began_in() -> str:
+    """The folder from which the command names the program's file: the program may have gone elsewhere since."""
+    here, file = os.getcwd(), getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    for word in map(os.path.normpath, sys.orig_argv[1:]):
+        if file.endswith(f"{os.sep}{word}") and not os.path.exists(os.path.join(here, word)):
+            return file[: -len(word) - 1] or os.sep
+    return here
 
 
 def _is_interactive() -> bool:

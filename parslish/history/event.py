@@ -63,7 +63,8 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.MISS: ("task", "reason", "detail"),
     # The task was computed though a result may be known: why.
     Kind.FORCE: ("task", "reason"),
-    # Said of the run from outside, later on: "restart", "invalidate", "undo", "edit", "accept", "plan".
+    # Said of the run from outside, later on: "restart", "invalidate", "undo", "edit", "accept", "plan"; or by itself,
+    # of what its workflow came to: "outcome".
     Kind.MARK: ("time", "what", "facts"),
 }  # fmt: skip
 

@@ -90,6 +90,20 @@ def in_short(run: RunRecord, id: int) -> tuple[Any, ...]:
     return (*(run.columns.arguments[id] or ()), *run.columns.keywords.get(id, {}).items())
 
 
+def is_same_call(old: RunRecord, id: int, new: RunRecord, other: int) -> bool:
+    """Whether two calls were surely given the same; False where a longer look has to tell."""
+    was, is_ = in_short(old, id), in_short(new, other)
+    if was != is_ or not all(map(_is_plain_or_bound, (old, new), (id, other))):
+        return False
+    kinds = list(map(type, was))
+    return dict not in kinds and kinds == list(map(type, is_))
+
+
+def _is_plain_or_bound(run: RunRecord, id: int) -> bool:
+    """Whether no future is among the arguments of a call as it is recorded."""
+    return id in run.columns.bound or id not in run.columns.dependencies
+
+
 def _called_with(task: TaskRecord) -> dict[str, Given]:
     found, written = task.run.columns, signature.of(task.app)
     values = list(found.arguments[task.id] or ())

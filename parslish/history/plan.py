@@ -1,41 +1,23 @@
 """Owns `plan`: what executing a run again would do with each of its tasks, and what that costs. It decides by the
-record and by what is stored, and runs nothing.
-
-A task runs again that
-
-- was asked for (`forced`), or with `dependents` depends on one that was;
-- has no result: it failed, was lost or cancelled, was not reached, or has not ended;
-- is of an app whose code changed, is not memoized, or has no stored result;
-- is a join that one that was asked for is called by, however far up.
-
-What depends on the result of one that runs cannot be known: if that is what it was, it is reused. A join that runs with
-the code it had calls what it called, so what it called is judged by itself. What a join called that is reused is not
-called at all, so that counts as reused, whatever became of it.
+record and by what is stored, and runs nothing. Which tasks run again is `again`'s to say.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from parslish.history.again import Again
 from parslish.history.columns import DONE
 from parslish.history.edges import Edges
-from parslish.history.record import GOOD, STATUSES, RunRecord
+from parslish.history.record import RunRecord
 
 REUSE, RUN, UNKNOWN = GROUPS = ("reuse", "run", "unknown")
 _HOUR_S: Final = 3600.0
-_NO_RESULT: Final[Mapping[int, str]] = {
-    number: {"upstream_failed": "it was not run, as a task before it failed", "failed": "it failed"}.get(
-        status, f"it is {status}" if status in ("waiting", "running", "retrying") else f"it was {status}"
-    )
-    for number, status in enumerate(STATUSES)
-    if status not in GOOD
-}
 _STORED: Final = "its result is stored"
-_NOT_CALLED: Final = "the join that called it is reused"
 
 
 @dataclass(frozen=True)
@@ -46,8 +28,8 @@ class Plan:
         record: the run.
         reuse, run, unknown: the ids of its tasks, each behind those that it depends on.
         reasons: id → why, as a clause.
-        seconds: id → what it takes, as recorded, or else as the median of its app; not of those of which neither is
-            known.
+        seconds: id → what it takes: what it took, or where it was computed that it reused, or else the median of its
+            app; not of those of which nothing is known.
     """
 
     record: RunRecord
@@ -130,6 +112,7 @@ def plan(
     changed_code: Collection[str] = (),
     all: bool = False,
     edges: Edges,
+    known: Mapping[int, RunRecord] | None = None,
 ) -> Plan:
     """What executing a run again would do.
 
@@ -141,105 +124,18 @@ def plan(
         changed_code: names of the apps whose code is not what it was.
         all: whether all is to run.
         edges: what depends on what.
+        known: other runs, by number: how long what was reused had taken.
     """
-    orders = _Orders(record, forced, partly, stored, changed_code, edges)
-    reasons = dict.fromkeys(record.ids(), "all is to run") if all else orders.running(dependents)
-    unknown = {} if all else orders.unknown(reasons)
+    asked = dict(forced) if isinstance(forced, Mapping) else dict.fromkeys(forced, "it was asked for")
+    again = Again(record, edges, stored, changed_code, all=all)
+    running = again.running(again.asked(asked, frozenset(partly), dependents=dependents))
+    unknown = again.unknown(running)
     ids = list(record.ids())
     groups: dict[str, list[int]] = {name: [] for name in GROUPS}
     for id in _order(ids, edges):
-        groups[RUN if id in reasons else UNKNOWN if id in unknown else REUSE].append(id)
-    told = {id: reasons.get(id) or unknown.get(id) or orders.reused.get(id, _STORED) for id in ids}
-    return Plan(record, groups[REUSE], groups[RUN], groups[UNKNOWN], told, dict(_seconds(record, ids)))
-
-
-class _Orders:
-    """What was asked for, and what follows from it.
-
-    `reused` tells of tasks that are reused for another reason than that their results are stored.
-    """
-
-    def __init__(
-        self,
-        record: RunRecord,
-        forced: Collection[int] | Mapping[int, str],
-        partly: Collection[int],
-        stored: Callable[[bytes], bool],
-        changed_code: Collection[str],
-        edges: Edges,
-    ) -> None:
-        self._record, self._stored, self._edges = record, stored, edges
-        self._forced = dict(forced) if isinstance(forced, Mapping) else dict.fromkeys(forced, "it was asked for")
-        self._partly = frozenset(partly)
-        self._changed = {number for number, app in record.apps.items() if app.name in changed_code}
-        self.reused: dict[int, str] = {}
-
-    def running(self, dependents: bool) -> dict[int, str]:
-        """The tasks that run, and why."""
-        asked = dict(self._forced)
-        if dependents:
-            whole, partly = self._edges.affected(id for id in self._forced if id not in self._partly)
-            for id in whole | partly:
-                asked.setdefault(id, "it depends on what was asked for")
-        self._add_callers(asked)
-        running: dict[int, str] = {}
-        parents = self._record.columns.parent
-        for id in self._record.ids():  # a join before what it called
-            if id in asked:
-                running[id] = asked[id]
-            elif parents[id] >= 0 and parents[id] not in running:
-                self.reused[id] = _NOT_CALLED
-            elif (reason := self._own_reason(id)) is not None:
-                running[id] = reason
-        return running
-
-    def unknown(self, running: Mapping[int, str]) -> dict[int, str]:
-        """The tasks that depend on the result of one that runs, and why it cannot be known what they do."""
-        app = self._record.columns.app
-        sources: set[int] = set()
-        for id in running:
-            if self._edges.children(id) and app[id] not in self._changed:
-                sources.update(self._edges.after(id))  # its end is new; what it calls is not
-            else:
-                sources.add(id)
-        reached = self._edges.descendants(sources).difference(running)
-        return {id: self._cause(id, running, reached) for id in reached}
-
-    def _own_reason(self, id: int) -> str | None:
-        """Why a task runs for its own sake; None for one whose result is stored."""
-        found = self._record.columns
-        without = _NO_RESULT.get(found.status[id])
-        if without is not None:
-            return without
-        if found.app[id] in self._changed:
-            return "the code of its app changed"
-        key = found.key[id]
-        if key is None:
-            return "it is not memoized"
-        return None if self._stored(key) else "no result of it is stored"
-
-    def _add_callers(self, asked: dict[int, str]) -> None:
-        """The joins that have to run for what was asked for to be called."""
-        parents = self._record.columns.parent
-        for id in list(asked):
-            child, parent = id, parents[id]
-            while parent >= 0 and parent not in asked:
-                asked[parent] = f"it calls {self._record.path_of(child)}, which runs again"
-                child, parent = parent, parents[parent]
-
-    def _cause(self, id: int, running: Mapping[int, str], reached: Collection[int]) -> str:
-        path_of = self._record.path_of
-        before = self._edges.before(id)
-        for each in before:
-            if each in running:
-                return f"it depends on {path_of(each)}, which runs again"
-        for each in before:
-            if each in reached:
-                return f"it depends on {path_of(each)}, of which it cannot be known"
-        parent = self._record.columns.parent[id]
-        if parent in running or parent in reached:
-            return f"it is called by {path_of(parent)}, which may call something else"
-        return "it depends on what it called"
+        groups[RUN if id in running else UNKNOWN if id in unknown else REUSE].append(id)
+    told = {id: running.get(id) or unknown.get(id) or again.reused.get(id, _STORED) for id in ids}
+    return Plan(record, groups[REUSE], groups[RUN], groups[UNKNOWN], told, _seconds(record, ids, known or {}))
 
 
 def _order(ids: list[int], edges: Edges) -> Sequence[int]:
@@ -249,24 +145,30 @@ def _order(ids: list[int], edges: Edges) -> Sequence[int]:
     return edges.topological(ids)
 
 
-def _seconds(record: RunRecord, ids: Iterable[int]) -> Iterator[tuple[int, float]]:
-    """What tasks took; of those that did not end by themselves, the median of their app."""
-    found = record.columns
+def _seconds(record: RunRecord, ids: Iterable[int], known: Mapping[int, RunRecord]) -> dict[int, float]:
+    """What tasks took, or take as the median of their app has it."""
+    found, names = record.columns, _names(record)
     of_app: dict[str, list[float]] = defaultdict(list)
+    took: dict[int, float] = {}
     left = []
-    names = _names(record)
     for id in ids:
-        if found.status[id] == DONE:
-            duration = found.duration[id]
-            of_app[names[found.app[id]]].append(duration)
-            yield id, duration
-        else:
+        seconds = found.duration[id] if found.status[id] == DONE else _taken(record, id, known)
+        if seconds is None:
             left.append(id)
+        else:
+            took[id] = seconds
+            of_app[names[found.app[id]]].append(seconds)
     medians = {app: statistics.median(durations) for app, durations in of_app.items()}
-    for id in left:
-        median = medians.get(names[found.app[id]])
-        if median is not None:
-            yield id, median
+    return took | {id: medians[name] for id in left if (name := names[found.app[id]]) in medians}
+
+
+def _taken(record: RunRecord, id: int, known: Mapping[int, RunRecord]) -> float | None:
+    """What a task took where it was computed that was reused, if that is known."""
+    number, origin = record.columns.origin.get(id, (None, -1))
+    run = record if number is None or number == record.number else known.get(number)
+    if run is None or not 0 <= origin < len(run) or run.columns.status[origin] != DONE:
+        return None
+    return run.columns.duration[origin]
 
 
 def _names(record: RunRecord) -> dict[int, str]:

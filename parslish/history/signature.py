@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import functools
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,7 +39,9 @@ def of(app: AppRecord) -> Signature | None:
 @functools.lru_cache(maxsize=256)
 def _parsed(text: str) -> Signature | None:
     try:
-        found = ast.parse(textwrap.dedent(text)).body[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is wrong with the text nothing is to be told here
+            found = ast.parse(textwrap.dedent(text)).body[0]
     except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):
         return None
     if not isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):

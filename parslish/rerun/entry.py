@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parslish import orders
+from parslish.config import FILE_VARIABLE
 from parslish.errors import UsageError
 from parslish.history import card
 from parslish.history.entry import SCRIPT, WORKFLOW
@@ -92,6 +93,8 @@ def _start_script(record: RunRecord, told: Orders, keys: Keys) -> tuple[Path, in
         )
     executable = str(record.facts.get("executable") or sys.executable)
     environment = {**os.environ, orders.VARIABLE: told.address}
+    if entry.get("config"):
+        environment.setdefault(FILE_VARIABLE, str(entry["config"]))
     sys.stdout.flush()
     try:
         done = subprocess.run([executable, *command[1:]], cwd=cwd, env=environment, check=False)
@@ -109,8 +112,8 @@ def _made_by(record: RunRecord, told: Orders, code: int) -> Path:
         if isinstance(facts, dict) and facts.get("id") == told.id:
             return path
     raise UsageError(
-        f"the program of run {record.id} ended with exit code {code} and made no run in {record.path.parent}: it "
-        f"loaded no kernel, or has another run_dir now"
+        f"the program of run {record.id},  {' '.join(map(str, _entry(record).get('command', ())))},  ended with exit "
+        f"code {code} and made no run in {record.path.parent}: it is gone, loaded no kernel, or has another run_dir now"
     )
 
 

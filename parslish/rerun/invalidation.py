@@ -5,6 +5,7 @@ A tombstone lies in the folder of the results that it names, so whoever loads th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import defaultdict
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parslish.care.frames import Reading
-from parslish.errors import UsageError, near
+from parslish.care.frames import Reading, dead
+from parslish.errors import ParslishError, UsageError, near
 from parslish.history.edges import Edges
-from parslish.history.folder import CHECKPOINT, numbered
+from parslish.history.folder import CHECKPOINT, EVENTS, numbered
 from parslish.history.record import RunRecord
 from parslish.secret import Keys
-from parslish.store import bodies
+from parslish.store import bodies, folder
 from parslish.store.bodies import Name
 from parslish.store.frame import Type
 from parslish.store.loading import quickly
@@ -73,7 +74,7 @@ def invalidate(record: RunRecord, ids: Iterable[int], keys: Keys, *, reason: str
     order = edges.topological(edges.descendants(ids) if dependents else ids)
     key_of = record.columns.key
     doomed = {key for id in order if (key := key_of[id]) is not None}
-    names = _names(doomed, record, keys)
+    names, elsewhere = _names(order, record, keys)
     if not names:
         raise UsageError(
             f"run {record.id}: none of these {len(order)} tasks has a stored result to invalidate; "
@@ -91,10 +92,10 @@ def invalidate(record: RunRecord, ids: Iterable[int], keys: Keys, *, reason: str
         user=user_name(),
         time=time.time(),
     )
-    facts = {"id": made.id, "reason": reason, "user": made.user, "time": made.time, "run": record.id}
-    facts |= {"paths": list(made.paths), "keys": list(doomed)}
-    for folder, named in names.items():
-        _bury(folder, keys, named, facts)
+    facts = {"id": made.id, "reason": reason, "user": made.user, "time": made.time}
+    facts |= {"run": record.id, "root": record.root, "paths": list(made.paths), "keys": [*doomed, *elsewhere]}
+    for place, named in names.items():
+        _bury(place, keys, named, facts)
     return made
 
 
@@ -125,7 +126,7 @@ def invalidations(record: RunRecord, keys: Keys) -> list[Invalidation]:
     found: dict[str, Invalidation] = {}
     for each in tombstones(record.path.parent, keys):
         facts = each.facts
-        if facts.get("run") != record.id or not isinstance(facts.get("id"), str):
+        if (facts.get("run"), facts.get("root")) != (record.id, record.root) or not isinstance(facts.get("id"), str):
             continue
         before = found.get(facts["id"])
         records = len(each.kills) + (before.records if before else 0)
@@ -154,11 +155,10 @@ class Tombstone:
 
 
 def tombstones(run_dir: Path, keys: Keys) -> Iterator[Tombstone]:
-    """All tombstones in the stores of a run folder."""
-    stores = [path / CHECKPOINT for _, path in numbered(run_dir) if (path / CHECKPOINT).is_dir()]
-    reading = Reading(stores, keys, summarise=quickly)
+    """All tombstones in the stores of a run folder, and in those that these build upon."""
+    reading = Reading(_readable(run_dir), keys, bases=True, summarise=quickly)
     try:
-        undone = {name for each in reading.tombstones for name in bodies.kills(each.body)}
+        undone = dead(reading.tombstones)
         for each in reading.tombstones:
             facts = bodies.tombstone_facts(each.body)
             yield Tombstone(each.segment.parent, each.name, bodies.kills(each.body), facts, each.name in undone)
@@ -166,23 +166,64 @@ def tombstones(run_dir: Path, keys: Keys) -> Iterator[Tombstone]:
         reading.close()
 
 
-def _names(doomed: Iterable[bytes], record: RunRecord, keys: Keys) -> dict[Path, list[Name]]:
-    """What the stored results of keys are called, by the folder that they lie in: in all runs beside this one."""
-    stores = [path / CHECKPOINT for _, path in numbered(record.path.parent)]
-    store = Store.open((), keys, found=lambda: [path for path in stores if path.is_dir()])
-    found: dict[Path, list[Name]] = defaultdict(list)
-    try:
-        for key in doomed:
-            for each in store.find(key):
-                found[each.folder].append(each.name)
-    finally:
-        store.close()
+def _readable(run_dir: Path) -> list[Path]:
+    """The stores of a run folder; of those that are other people's nothing is known."""
+    found = []
+    for _, path in numbered(run_dir):
+        with contextlib.suppress(OSError):
+            if folder.refusal(os.stat(path / CHECKPOINT), shared=False) is None:
+                found.append(path / CHECKPOINT)
     return found
 
 
-def _bury(folder: Path, keys: Keys, names: Iterable[Name], facts: Mapping[str, Any]) -> None:
-    run = folder.parent.name
-    log = Log(folder, keys=keys, run_number=int(run) if run.isdecimal() else 0, sync="manual")
+def _names(ids: Iterable[int], record: RunRecord, keys: Keys) -> tuple[dict[Path, list[Name]], list[bytes]]:
+    """What the stored results of tasks are called, by the folder that they lie in: in all runs beside this one, and in
+    what these build upon. Then the keys under which some were found that are not those of the tasks."""
+    store = Store.open((), keys, found=lambda: _readable(record.path.parent))
+    found: dict[Path, list[Name]] = defaultdict(list)
+    key_of, done, elsewhere = record.columns.key, set[bytes](), list[bytes]()
+
+    def take(key: bytes) -> bool:
+        done.add(key)
+        names = [(each.folder, each.name) for each in store.find(key)]
+        for place, name in names:
+            found[place].append(name)
+        return bool(names)
+
+    try:
+        # A result that was accepted from earlier code, or stored under an earlier name, is filed under another key.
+        without = [id for id in ids if (key := key_of[id]) is not None and key not in done and not take(key)]
+        for key in _keys_of_origins(record, without, keys):
+            if key not in done and take(key):
+                elsewhere.append(key)
+    finally:
+        store.close()
+    return found, elsewhere
+
+
+def _keys_of_origins(record: RunRecord, ids: Iterable[int], keys: Keys) -> Iterator[bytes]:
+    """The keys that results have where they were computed, in runs beside this one."""
+    of_run: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for id in ids:
+        run, origin = record.columns.origin.get(id, (None, -1))
+        if run is not None and run != record.number:
+            of_run[run].append((id, origin))
+    for number, path in numbered(record.path.parent) if of_run else ():
+        if number in of_run and (path / EVENTS).is_dir():
+            with contextlib.suppress(ParslishError):
+                source = RunRecord(path, keys)
+                yield from (key for pair in of_run[number] if (key := _key_of_origin(record, source, *pair)))
+
+
+def _key_of_origin(record: RunRecord, source: RunRecord, id: int, origin: int) -> bytes | None:
+    # A run of another folder may have the same number: then it is another task.
+    is_it = 0 <= origin < len(source) and record.columns.result[id] == source.columns.result[origin]
+    return source.columns.key[origin] if is_it else None
+
+
+def _bury(place: Path, keys: Keys, names: Iterable[Name], facts: Mapping[str, Any]) -> None:
+    run = place.parent.name
+    log = Log(place, keys=keys, run_number=int(run) if run.isdecimal() else 0, sync="manual")
     try:
         log.append(Type.TOMBSTONE, bodies.tombstone(names, dict(facts)))
     finally:

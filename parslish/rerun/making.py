@@ -62,6 +62,7 @@ def make(
         pause=None if pause is None else str(selected_of(record, pause).expression),
         replace=replace,
         edits=_edits(record, keys),
+        run_dir=str(record.facts.get("run_dir", "")),
     )
     if all:
         return orders

@@ -23,6 +23,7 @@ def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
         return planned(
             record,
             forced=forced,
+            partly=[task.id for path in told.partly if (task := record.find(path)) is not None],
             dependents=told.dependents,
             stored=store.__contains__ if told.reuse else lambda key: False,
             changed_code=set(told.replace),

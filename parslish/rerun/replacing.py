@@ -54,6 +54,8 @@ def check(record: RunRecord, replace: Replacements) -> None:
 
 
 def _check_signature(app: AppRecord, function: Callable[..., Any]) -> None:
+    if not callable(function):
+        raise UsageError(f"{app.name} cannot be replaced by {function!r}: it takes a function, app or 'module:name'")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # of a function that is not of Python

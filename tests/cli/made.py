@@ -58,7 +58,7 @@ def record(run: str = "000") -> RunRecord:
     return RunRecord(Path("runinfo", run), Keys.load())
 
 
-SCRIPT = '''
+SCRIPT = """
 import os, sys, parslish
 
 @parslish.python_app(cache=True)
@@ -76,7 +76,7 @@ with parslish.load({config}):
     bad = got.exception() is not None
 print("printed", *sys.argv[1:])
 sys.exit(3 if bad else 0)
-'''
+"""
 
 
 def script(config: str = "parslish.Config(checkpoint_mode='task_exit')", name: str = "script.py") -> Path:

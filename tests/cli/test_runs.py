@@ -89,11 +89,18 @@ def test_without_a_key_runs_are_listed_by_their_cards_and_none_is_made(
 
 
 def test_a_card_that_somebody_wrote_is_no_reason_to_fail(call: Call) -> None:
-    for number, text in enumerate(("{", "[]", '{"ended": 7, "counts": "x", "started": "then", "parent": 3, "command": 1}')):
+    for number, text in enumerate(
+        ("{", "[]", '{"ended": 7, "counts": "x", "started": "then", "parent": 3, "command": 1}')
+    ):
         folder = Path(f"runinfo/{number:03d}")
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(text)
-    hostile = {"ended": "\x1b[2Jred", "command": ["python", "\x1b]0;x\x07s.py"], "counts": {"done": 1}, "started": 1e300}
+    hostile = {
+        "ended": "\x1b[2Jred",
+        "command": ["python", "\x1b]0;x\x07s.py"],
+        "counts": {"done": 1},
+        "started": 1e300,
+    }
     card.write(Path("runinfo/002"), hostile)
     done = call("runs")
     assert done.code == 0 and "\x1b" not in done.out and "s.py" in done.out

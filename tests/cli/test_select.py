@@ -17,7 +17,9 @@ def test_the_tasks_that_an_expression_means_are_listed_and_it_is_said_how_it_was
         ["6", "-.N0.N1", "-/scf[1]/scan[0]/relax[m0]", "done"],
         ["8", "-.N0.N3", "-/scf[1]/scan[0]/relax[m1]", "done"],
     ]
-    assert call("select", " status:failed or  relax[m0]").out.startswith("2 tasks of run 000: status:failed or relax[m0]\n")
+    assert call("select", " status:failed or  relax[m0]").out.startswith(
+        "2 tasks of run 000: status:failed or relax[m0]\n"
+    )
 
 
 def test_a_task_may_be_selected_by_what_looks_like_an_option(call: Call) -> None:
@@ -59,10 +61,13 @@ def test_that_it_means_nothing_is_no_mistake_but_an_answer(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["relx"], "run 000: there is no app 'relx' (did you mean 'relax'?); there are echo, fail, prep, relax, scan, "),
+        (
+            ["relx"],
+            "run 000: there is no app 'relx' (did you mean 'relax'?); there are echo, fail, prep, relax, scan, ",
+        ),
         (["relax[9]"], "run 000: there is no relax[9]; relax has m0, m1"),
         (["-/fale[0]"], "run 000: there is no task -/fale[0] (did you mean '-/fail[0]'?)"),
-        (["status:faild"], "selection: there is no status 'faild' (did you mean 'failed'?)"),
+        (["status:faild"], "selection: 'faild' is no status (did you mean 'failed'?)"),
         (["statsu:failed"], "selection: there is no statsu: (did you mean 'status'?)"),
         (["relax", "9"], "there is no run '9' in 'runinfo'"),
         (["relax", "--paths", "--json"], "--paths, --locs and --json exclude each other: give one"),

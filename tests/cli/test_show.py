@@ -41,7 +41,9 @@ def test_what_was_said_of_a_run_is_shown_without_what_re_executions_are_told(cal
     made.make()
     path = made.record().path
     marks.write(path, Keys.load(), "orders", {"id": "abc", "body": b"\x80"})
-    marks.write(path, Keys.load(), "edit", {"path": "-/fail[0]", "result": b"\x80", "reason": "by\x1b[2J hand", "user": "me"})
+    marks.write(
+        path, Keys.load(), "edit", {"path": "-/fail[0]", "result": b"\x80", "reason": "by\x1b[2J hand", "user": "me"}
+    )
     shown = call("show").out
     assert "by hand; -/fail[0]; a result" in shown and "orders" not in shown
     (mark,) = call("show", "--json").json["marks"]
@@ -121,11 +123,20 @@ def test_on_a_terminal_all_lines_fit(columns: int, arguments: list[str], monkeyp
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["1"], "there is no run '1' in 'runinfo': name one by its id (000 to 000), last or its folder; see  parslish runs"),
-        (["0", "-/fale[0]"], "run 000 has no task '-/fale[0]' (did you mean '-/fail[0]'?); name one by its id (0 to 8), its"),
+        (
+            ["1"],
+            "there is no run '1' in 'runinfo': name one by its id (000 to 000), last or its folder; see  parslish runs",
+        ),
+        (
+            ["0", "-/fale[0]"],
+            "run 000 has no task '-/fale[0]' (did you mean '-/fail[0]'?); name one by its id (0 to 8), its",
+        ),
         (["0", "1", "2"], "got unexpected extra argument (2); see  parslish show --help"),
         (["--run-dir"], "option '--run-dir' requires an argument; see  parslish show --help"),
-        (["-/fail[0]", "-.N0"], "'-.N0' is a task, and here a run is named: by its id (000 to 000), last or its folder"),
+        (
+            ["-/fail[0]", "-.N0"],
+            "'-.N0' is a task, and here a run is named: by its id (000 to 000), last or its folder",
+        ),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(call: Call, arguments: list[str], sentence: str) -> None:

@@ -48,7 +48,10 @@ def test_a_run_may_lie_anywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "sentence"),
     [
-        ("004", "there is no run '004' in 'runinfo': name one by its id (003 to 010), last or its folder; see  parslish"),
+        (
+            "004",
+            "there is no run '004' in 'runinfo': name one by its id (003 to 010), last or its folder; see  parslish",
+        ),
         ("lst", "there is no run 'lst' in 'runinfo' (did you mean 'last'?)"),
         ("", "there is no run '' in 'runinfo'"),
         ("..", "there is no run '..' in 'runinfo'"),
@@ -61,6 +64,13 @@ def test_a_run_that_is_not_there_is_told_with_what_is_near(run: str, sentence: s
     with pytest.raises(UsageError) as raised:
         run_path(run)
     assert str(raised.value).startswith(sentence)
+
+
+def test_a_script_is_no_run_and_it_is_said_how_to_run_one() -> None:
+    folders("003")
+    Path("script.py").touch()
+    with pytest.raises(UsageError, match=r"'script.py' is a file, .* a script is run with  parslish run script.py"):
+        run_path("script.py")
 
 
 def test_a_folder_without_runs_says_so() -> None:
@@ -105,8 +115,14 @@ def test_an_app_that_was_called_once_is_a_task_and_one_that_was_called_often_is_
 @pytest.mark.parametrize(
     ("task", "sentence"),
     [
-        ("-/scf[1]/scan[0]/relax[m9]", "run 000 has no task '-/scf[1]/scan[0]/relax[m9]' (did you mean '-/scf[1]/scan["),
-        ("-.N9", "run 000 has no task '-.N9'; name one by its id (0 to 8), its loc such as -.N0 or its path such as -/"),
+        (
+            "-/scf[1]/scan[0]/relax[m9]",
+            "run 000 has no task '-/scf[1]/scan[0]/relax[m9]' (did you mean '-/scf[1]/scan[",
+        ),
+        (
+            "-.N9",
+            "run 000 has no task '-.N9'; name one by its id (0 to 8), its loc such as -.N0 or its path such as -/",
+        ),
         ("9", "run 000 has no task '9'; name one by its id"),
         ("fail[1]", "run 000 has no task 'fail[1]' (did you mean '-/fail[0]'?); see  parslish select fail"),
         ("nothing", "run 000 has no task 'nothing'"),

@@ -24,7 +24,7 @@ def test_why_names_what_changed_and_shows_the_difference_of_the_code(call: Call)
     run_script("x + 0.5", "x + 0.75")
     done = call("why", "-/f[0]")
     assert done.code == 0
-    assert done.out.startswith("-/f[0] ran, because its code changed: function f")
+    assert done.out.startswith("-/f[0] ran, because its code changed: function __main__.f\n")
     assert "\n  -    return x + 0.5\n  +    return x + 0.75\n" in done.out
     assert "compared with -/f[0] of run 000" in done.out
     assert "\x1b" not in done.out
@@ -49,13 +49,18 @@ def test_why_in_json_has_its_reasons(call: Call) -> None:
     assert (reused["verdict"], [each["kind"] for each in reused["reasons"]]) == ("reused", ["reused"])
 
 
+def test_a_path_is_a_task_wherever_it_stands(call: Call) -> None:
+    made.make()
+    assert call("why", "000", "-/fail[0]") == call("why", "-/fail[0]", "000")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ([], "missing argument 'TASK'; see  parslish why --help"),
-        (["000"], "run 000 has no task '000'"),
+        (["runs"], "run 000 has no task 'runs'"),
         (["-/fale[0]"], "run 000 has no task '-/fale[0]' (did you mean '-/fail[0]'?)"),
-        (["000", "-/fail[0]"], "'-/fail[0]' is a task, and here a run is named"),
+        (["-.N0", "-/fail[0]"], "'-/fail[0]' is a task, and here a run is named"),
         (["-.N0", "4"], "there is no run '4' in 'runinfo'"),
         (["-.N0", "--jsno"], "there is no option '--jsno' (did you mean '--json'?); see  parslish why --help"),
     ],

@@ -73,14 +73,20 @@ def app(number: int = 0, name: str = "f", cache: str = "True", kind: str = "pyth
 
 
 def submit(
-    task: int, *args: Any, app: int = 0, parent: int = -1, at: float = 1.0, needs: tuple[int, ...] = (), nth: int | None = None
+    task: int,
+    *args: Any,
+    app: int = 0,
+    parent: int = -1,
+    at: float = 1.0,
+    needs: tuple[int, ...] = (),
+    nth: int | None = None,
 ) -> Event:
     occurrence = task if nth is None else nth
     return (Kind.SUBMIT, task, at, app, parent, task, occurrence, None, needs, list(args), None, -1)
 
 
-def start(task: int, at: float = 2.0) -> Event:
-    return (Kind.START, task, at, 1, 0)
+def start(task: int) -> Event:
+    return (Kind.START, task, 2.0, 1, 0)
 
 
 def end(task: int, key: bytes | None = None, result: Any = None, seconds: float = 1.0, at: float = 2.0) -> Event:

@@ -302,16 +302,18 @@ def test_dynamic_tasks_can_be_selected() -> None:
     run = program("dynamic_job.py")
     executed()
     for expression, ran in [
-        ("subtask[n2]", ["adder", "echo 2", "subtask 2"]),
-        ("echo[n3]", ["adder", "echo 3"]),
-        ("mapped", ["adder", *(f"{name} {i}" for name in ("echo", "subtask") for i in (1, 2, 3))]),
+        ("subtask[n2]", ["adder", "echo 20", "mapped", "subtask 2"]),
+        ("echo[n3]", ["adder", "echo 30", "mapped"]),
+        ("mapped", ["adder", "echo 10", "echo 20", "echo 30", "mapped", "subtask 1", "subtask 2", "subtask 3"]),
     ]:
         run.rerun(from_=expression)
         assert sorted(executed()) == ran
+        run.resume().rerun(from_=expression)  # also where the join was reused, and made nothing
+        assert sorted(executed()) == ran
     run.rerun(only="subtask[n2]")
     assert executed() == ["subtask 2"]
-    run.rerun(only="subtask[n2]+")
-    assert executed() == ["subtask 2", "echo 2"]
+    run.rerun(only=["subtask[n2]", "echo[n2]"])
+    assert executed() == ["subtask 2", "echo 20"]
 
 
 def test_from_failure_works_when_what_failed_and_what_follows_is_dynamic() -> None:  # Dagster #8411
@@ -322,7 +324,7 @@ def test_from_failure_works_when_what_failed_and_what_follows_is_dynamic() -> No
     executed()
     Path("no-2").unlink()
     new = run.rerun(from_failure=True)
-    assert executed() == ["subtask 2", "echo 2", "adder"]
+    assert executed() == ["mapped", "subtask 2", "echo 20", "adder"]
     assert new.record.task("-/adder[0]").result == 60
 
 
@@ -331,7 +333,15 @@ def test_from_failure_works_when_what_makes_dynamic_tasks_has_failed() -> None:
     executed()
     Path("numbers").write_text("4 5")
     new = run.rerun(from_failure=True)
-    assert sorted(executed()) == ["adder", "echo 4", "echo 5", "generate_subtasks", "subtask 4", "subtask 5"]
+    assert sorted(executed()) == [
+        "adder",
+        "echo 40",
+        "echo 50",
+        "generate_subtasks",
+        "mapped",
+        "subtask 4",
+        "subtask 5",
+    ]
     assert new.record.task("-/adder[0]").result == 90
 
 
@@ -340,10 +350,19 @@ def test_what_makes_dynamic_tasks_is_re_executed_and_may_make_others() -> None: 
     run = program("dynamic_job.py")
     executed()
     Path("numbers").write_text("2 3")
-    with pytest.warns(UserWarning, match="did not come to 4 of the selected tasks"):
-        new = run.rerun(from_="generate_subtasks")
-    assert sorted(executed()) == ["adder", "echo 2", "echo 3", "generate_subtasks", "subtask 2", "subtask 3"]
+    new = run.rerun(from_="generate_subtasks")
+    assert sorted(executed()) == [
+        "adder",
+        "echo 20",
+        "echo 30",
+        "generate_subtasks",
+        "mapped",
+        "subtask 2",
+        "subtask 3",
+    ]
     assert new.record.task("-/adder[0]").result == 50
+    assert sorted(run.diff(new).only_b) == ["-/mapped[0]/echo[n2]", "-/mapped[0]/subtask[n2]"]
+    assert sorted(run.diff(new).only_a) == [f"-/mapped[0]/{name}[n{i}]" for name in ("echo", "subtask") for i in (1, 5)]
 
 
 # ------------------------------------------------------------------------------------------ Parsl

@@ -6,6 +6,7 @@ are the same in both.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,9 @@ def test_what_was_resumed_is_done_with() -> None:
 def test_restart_and_resume_from_the_command_line() -> None:
     program("typed_eval.py")
     executed()
-    restarted = command("restart", "-.N3.N3")
+    restarted = command("restart", "-.N3.N3", "--json")
     assert restarted.returncode == 0, restarted.stderr
-    assert [line.split()[0] for line in restarted.stdout.splitlines() if line.startswith("-")] == LOCS or all(
-        loc in restarted.stdout for loc in LOCS
-    )
+    assert json.loads(restarted.stdout)["locs"] == LOCS
     resumed = command("resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "12" in resumed.stdout.split()

@@ -53,7 +53,7 @@ def shown_values(meaning: Meaning, name: str, limit: int) -> list[str]:
     """Some of the values that an argument had."""
     found: dict[str, None] = {}
     for _, preview in _given(meaning, name):
-        found[_text(preview)] = None
+        found[previews.text(preview)] = None
         if len(found) > limit:
             break
     return list(found)

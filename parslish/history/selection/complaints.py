@@ -24,7 +24,7 @@ def no_call(meaning: Meaning, call: Call) -> str:
     if calls:
         assert call.which is not None
         columns = run.columns
-        known = [columns.label.get(id) or str(columns.occurrence[id]) for id in islice(calls, _COMPARED)]
+        known = [columns.label.get(id, str(columns.occurrence[id])) for id in islice(calls, _COMPARED)]
         return f"there is no {call}{near(call.which, known)}; {call.name} has {some(known)}"
     if call.name in places.names(meaning):
         return f"{call.name!r} is no app but a scope; its tasks are  scope:{call}"

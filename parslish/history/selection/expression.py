@@ -32,6 +32,8 @@ class Call:
     which: str | None = None
 
     def __str__(self) -> str:
+        if self.name.startswith(("-/", "-.")):
+            return f"name:{written(self.name)}"
         name = self.name if is_plain_name(self.name) else quoted(self.name)
         return name if self.which is None else f"{name}[{shown(self.which)}]"
 

@@ -1,6 +1,7 @@
-"""Owns the atoms that filter: what words each takes, which tasks of a run it means, and which of those that come.
+"""Owns the table of filters such as `status:failed`: what words each takes, and which tasks of a run it means.
 
-What a filter says of a task that has just come, it may only say by its name and place: the others have no `matches`.
+Those here go by what the record tells, which says nothing of a task that has just come; those by name and place, which
+do, are in `places`.
 """
 
 from __future__ import annotations
@@ -45,9 +46,6 @@ class FilterKind(NamedTuple):
     matches: Callable[[Filter], Matches] | None = None
     check: Callable[[str], object] = str
     has_operator: bool = False
-
-
-# ------------------------------------------------------------------------------------- by what the record tells
 
 
 def _with_id(meaning: Meaning, each: Filter) -> Ids:

@@ -33,6 +33,7 @@ def echo(number):
 
 @join_app(cache=True)
 def mapped(numbers):
+    note("mapped")
     return [echo(subtask(number, label=f"n{number}"), label=f"n{number}") for number in numbers]
 
 
