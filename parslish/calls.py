@@ -9,17 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from parslish.bash import AUTO_LOGNAME, auto_logname
 from parslish.files import File
 from parslish.future import DataFuture
 from parslish.graph import ATOMS
-from parslish.task import Options, Task
+from parslish.random_numbers import Drawing, origin_of
+from parslish.task import Options, Task, Try
 from parslish.utils import get_std_fname_mode
 
 if TYPE_CHECKING:
     from parslish.apps import AppBase
+    from parslish.joins import Parents
     from parslish.kernel import DataFlowKernel
 
 #: Keywords that reach the function only when it has a parameter of that name.
@@ -97,6 +100,30 @@ def _stage_out(task: Task, options: Options, kernel: DataFlowKernel) -> None:
             )
         file = output if isinstance(output, File) else File(output)
         options.output_futures.append(DataFuture(arrives or task.future, file, task.id))
+
+
+def first_try(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], parents: Parents, seed: bytes, encodes: bool
+) -> Try:
+    """The first attempt at a task: what a worker is to run, and what goes with it.
+
+    Args:
+        args, kwargs: with the results of futures in their places.
+        parents: runs the bodies of joins; `seed`: of the run's random numbers.
+        encodes: whether the result's stored form is wanted too.
+    """
+    app, options = task.app, task.options
+    func, walltime = task.runs, None
+    if app.draws:
+        func = app.drawing if func is app.runs else Drawing(func)
+        args = (origin_of(seed, task.path), *args)
+    if app.kind == "join":
+        func = partial(parents.run, task, func)
+    elif app.kind == "bash":
+        kwargs = {**kwargs, **command_keywords(options)}
+    elif options is not None:
+        walltime = options.walltime
+    return Try(task, 1, func, args, kwargs, None if options is None else options.resources, walltime, encodes)
 
 
 def command_keywords(options: Options | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A kernel without orders has no guide, and asks nobody.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import threading
@@ -12,12 +13,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from blake3 import blake3
+
 from parslish import codec
 from parslish.apps import AppBase
 from parslish.errors import Paused, UsageError, near
 from parslish.future import task_id
 from parslish.history import inherited
 from parslish.history.record import RunRecord
+from parslish.identity.key import KeyMaker
 from parslish.memo import Known
 from parslish.orders import Edit, Orders
 from parslish.recorded import preview
@@ -75,6 +79,32 @@ class Guide:
             found = self._replaced.setdefault(app, app.with_function(self._replace[app.name]))
         return found
 
+    def own_key(self, task: Task, key: bytes) -> bytes:
+        """The key of a task, given the one that it would have without orders: what a join comes to with edited tasks or
+        replaced apps below it must not be taken for what it comes to by itself."""
+        if task.app.kind != "join" or not (self.orders.edits or self._replace):
+            return key
+        below = sorted((path, edit) for path, edit in self.orders.edits.items() if path.startswith(f"{task.path}/"))
+        replaced = self._replacing if task.app.name not in self._joins_apart else []
+        if not below and not replaced:
+            return key
+        return blake3(b"ordered\0" + key + repr((below, replaced)).encode()).digest()
+
+    @functools.cached_property
+    def _replacing(self) -> list[tuple[str, bytes]]:
+        return sorted((name, KeyMaker(each, name).code_digest) for name, each in self._replace.items())
+
+    @functools.cached_property
+    def _joins_apart(self) -> frozenset[str]:
+        """The names of the joins that, as far as was recorded, submit nothing that is replaced."""
+        apps, app, parents = self.record.apps, self.record.columns.app, self.record.columns.parent
+        touched = set[str]()
+        for id in self.record.ids() if self._replace else ():
+            if apps[app[id]].name in self._replace:
+                while (id := parents[id]) >= 0:
+                    touched.add(apps[app[id]].name)
+        return frozenset(each.name for each in apps.values()) - touched
+
     def why_forced(self, task: Task, dependencies: Sequence[Future[Any]]) -> str | None:
         """Why a task whose key is made is to be computed, whatever is known; None when what is known will do."""
         if self._forces_nothing:
@@ -87,15 +117,29 @@ class Guide:
         if reason is None and orders.dependents:
             reason = self._why_dependent(task, dependencies)
         with self._lock:
-            if reason is None and task.key is not None and task.key not in self._renewed:
+            if reason is None and task.key is not None:
                 reason = orders.forced_keys.get(task.key)
                 partly = reason is not None
             if reason is None:
                 return None
+            (self._partly if partly else self._whole).add(task.id)
+            if task.key in self._renewed:  # by a call before, whose new result will do
+                return None
             if task.key is not None:
                 self._renewed.add(task.key)
-            (self._partly if partly else self._whole).add(task.id)
         return reason
+
+    def is_outdated(self, key: bytes, known: Known) -> bool:
+        """Whether a result is older than what is to be used: of a key that was forced, and whose new result failed or
+        was dropped; or of before all was to be computed anew."""
+        if known.run_number is None:
+            return False
+        return key in self._renewed or (self.orders.since is not None and known.run_number < self.orders.since)
+
+    def forces(self, task: Task) -> bool:
+        """Whether a task was found to be computed, whatever is known."""
+        with self._lock:
+            return task.id in self._whole or task.id in self._partly
 
     def _why_dependent(self, task: Task, dependencies: Sequence[Future[Any]]) -> str | None:
         with self._lock:
@@ -158,7 +202,7 @@ def replacement(name: str, given: str | Callable[..., Any]) -> Callable[..., Any
         UsageError: there is no such thing.
     """
     if not isinstance(given, str):
-        return getattr(given, "func", given)
+        return given.func if isinstance(given, AppBase) else given
     module, _, qualname = given.partition(":")
     try:
         found: Any = importlib.import_module(module)
@@ -168,7 +212,7 @@ def replacement(name: str, given: str | Callable[..., Any]) -> Callable[..., Any
         raise UsageError(
             f"replacement of {name!r}: {given!r} cannot be imported ({exc}); name it as module:function"
         ) from exc
-    function = getattr(found, "func", found)
+    function = found.func if isinstance(found, AppBase) else found
     if not callable(function):
         raise UsageError(f"replacement of {name!r}: {given!r} is no function but {type(found).__name__}")
     result: Callable[..., Any] = function

@@ -30,9 +30,9 @@ from parslish.executors.base import Executor
 from parslish.executors.choice import Executors
 from parslish.future import AppFuture
 from parslish.history.lineage import COMPLETED, DID_NOT_START
+from parslish.live_run import LiveRun
 from parslish.memo import Known
 from parslish.memoizer import BasicMemoizer
-from parslish.live_run import LiveRun
 from parslish.scheduler import Scheduler
 from parslish.table import TaskTable
 from parslish.task import WAITING, State, Task

@@ -57,6 +57,7 @@ class Orders:
         edits: path → what was put there.
         selected: the ids of the tasks that a record-driven re-execution makes again.
         run_dir: the run folder that the program had then.
+        since: the number of a run; results of those before it are not used.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Orders:
     edits: Mapping[str, Edit] = field(default_factory=dict)
     selected: tuple[int, ...] = ()
     run_dir: str = ""
+    since: int | None = None
 
     def write(self, keys: Keys) -> None:
         """Write them down beside the run that they are about. Raises StoreError."""
@@ -104,10 +106,11 @@ class Orders:
             "expression": self.expression,
             "dependents": self.dependents,
             "pause": self.pause,
-            "replace": {name: each if isinstance(each, str) else _place(each) for name, each in self.replace.items()},
+            "replace": {name: place_of(each) for name, each in self.replace.items()},
             "edits": {path: (each.arguments, each.result, each.reason) for path, each in self.edits.items()},
             "selected": self.selected,
             "run_dir": self.run_dir,
+            "since": self.since,
         }
         packed: bytes = msgpack.packb(facts)
         return packed
@@ -145,6 +148,7 @@ class Orders:
             edits={path: Edit(*each) for path, each in facts["edits"].items()},
             selected=facts["selected"],
             run_dir=facts.get("run_dir", ""),
+            since=facts.get("since"),
         )
 
 
@@ -199,8 +203,10 @@ def _of_environment(keys: Keys, here: str) -> Orders | None:
     return found if there == here else None
 
 
-def _place(replacement: Callable[..., Any]) -> str:
+def place_of(replacement: str | Callable[..., Any]) -> str:
     """Where a replacement is found by another process; "" where it is not."""
-    function = getattr(replacement, "func", replacement)
+    if isinstance(replacement, str):
+        return replacement
+    function: Any = vars(replacement)["func"] if hasattr(replacement, "__parslish_app__") else replacement
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
-    return "" if module == "__main__" or "<" in name or not module else f"{module}:{name}"
+    return "" if module == "__main__" or "<" in name or not (module and name) else f"{module}:{name}"

@@ -26,11 +26,10 @@ from parslish.errors import (
 from parslish.executors.base import Reply, Sink
 from parslish.executors.choice import Executors
 from parslish.identity.key import ArgumentPart
+from parslish.live_run import LiveRun
 from parslish.memo import Known, file_facts
 from parslish.memoizer import BasicMemoizer
-from parslish.random_numbers import Drawing, origin_of
 from parslish.reuse import Reuse
-from parslish.live_run import LiveRun
 from parslish.steps import Steps
 from parslish.table import TaskTable
 from parslish.task import FINAL, WAITING, State, Task, Try
@@ -115,7 +114,8 @@ class Scheduler(Sink):
                 return
         elif self.guide is not None:
             self.guide.why_forced(task, dependencies)
-        attempt = self._first_try(task, args, kwargs)
+        encodes = task.key is not None and self._checkpointer.mode.encodes
+        attempt = calls.first_try(task, args, kwargs, self.parents, self._run.seed, encodes)
         exclusive = self._config.exclusive if task.app.exclusive is None else task.app.exclusive
         if exclusive and task.key is not None:
             self._launch_in_turn(task, attempt)
@@ -139,8 +139,13 @@ class Scheduler(Sink):
             self._journal.bound(task, parts)
         if key is None:
             return False
+        if self.guide is not None and (own := self.guide.own_key(task, key)) != key:
+            key, earlier = own, []
+            task.key = key
         owner = self._memo.claim(key, task)
         if owner is not task:
+            if self.guide is not None:
+                self.guide.why_forced(task, dependencies)
             owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
             return True
         if self.guide is not None and (reason := self.guide.why_forced(task, dependencies)) is not None:
@@ -149,7 +154,7 @@ class Scheduler(Sink):
         known = self._reuse.known(task, key)
         if known is None and earlier:
             known = self._reuse.known_earlier(task, earlier, args, kwargs, dependencies)
-        if known is None:
+        if known is None or (self.guide is not None and self.guide.is_outdated(key, known)):
             if self._memo.refused:
                 self._note_refused(task, key)
             return False
@@ -162,21 +167,6 @@ class Scheduler(Sink):
         if reason is not None:
             self._journal.missed(task, *reason)
 
-    def _first_try(self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Try:
-        app, options = task.app, task.options
-        func, walltime = task.runs, None
-        if app.draws:
-            func = app.drawing if func is app.runs else Drawing(func)
-            args = (origin_of(self._run.seed, task.path), *args)
-        if app.kind == "join":
-            func = partial(self.parents.run, task, func)
-        elif app.kind == "bash":
-            kwargs = {**kwargs, **calls.command_keywords(options)}
-        elif options is not None:
-            walltime = options.walltime
-        encode = task.key is not None and self._checkpointer.mode.encodes
-        return Try(task, 1, func, args, kwargs, None if options is None else options.resources, walltime, encode)
-
     def _launch_in_turn(self, task: Task, attempt: Try) -> None:
         """Launch a task, or use what another kernel has stored; where one is at it, wait for that."""
         key = task.key
@@ -185,8 +175,9 @@ class Scheduler(Sink):
         if task.state in FINAL:  # cancelled while it waited, or now
             self._run.leases.release(key)
             return
-        known = self._reuse.known(task, key)
-        if known is not None:
+        is_forced = self.guide is not None and self.guide.forces(task)
+        known = None if is_forced else self._reuse.known(task, key)
+        if known is not None and not (self.guide is not None and self.guide.is_outdated(key, known)):
             self._memo.release(key, task)
             self._reused(task, known)
         elif is_ours or not self._waits(task, key, attempt):
@@ -320,11 +311,7 @@ class Scheduler(Sink):
             return
         self._journal.failed(task, State.fail_retryable, exc, reply)
         if self._table.move(task, State.fail_retryable):
-            again = Try(
-                task, attempt.number + 1, attempt.func, attempt.args, attempt.kwargs, attempt.resources,
-                attempt.walltime, attempt.encode,
-            )  # fmt: skip
-            self._soon(self._launch, task, again)
+            self._soon(self._launch, task, attempt.again())
 
     def _may_retry(self, task: Task, exc: BaseException) -> bool:
         if isinstance(exc, WorkerLost):

@@ -86,6 +86,12 @@ class Try:
     def __str__(self) -> str:
         return f"{self.subject} (try {self.number})"
 
+    def again(self) -> Try:
+        """The next attempt at the same."""
+        return Try(
+            self.task, self.number + 1, self.func, self.args, self.kwargs, self.resources, self.walltime, self.encode
+        )
+
     @property
     def subject(self) -> str:
         """What it is an attempt at, in words."""

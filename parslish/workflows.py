@@ -148,8 +148,10 @@ def start(
     run_dir: str | os.PathLike[str] | None = None,
     instead: Callable[[DataFlowKernel], Any] | None = None,
 ) -> Dispatch:
-    """Begin a run of a workflow; `instead` is called with its kernel in the place of its function. Raises as `dispatch`,
-    and as `DataFlowKernel`."""
+    """Begin a run of a workflow; `instead` is called with its kernel in the place of its function.
+
+    Raises as `dispatch`, and as `DataFlowKernel`.
+    """
     programs.check_dispatch(workflow.name)
     bound = workflow.bound(args, kwargs)
     chosen = _config(config if config is not None else workflow.config, run_dir)

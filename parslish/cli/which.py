@@ -110,10 +110,10 @@ def run_dir_option(command: F) -> F:
 
 
 def run_and_task(run: str, task: str | None) -> tuple[str, str | None]:
-    """What `[RUN] [TASK]` mean: a path or loc alone is that of a task in the last run."""
+    """What `[RUN] [TASK]` mean: a path, a loc or a call such as `relax[Si]` alone is a task of the last run."""
     if _TASK.match(run):
         return (LAST, run) if task is None else (task, run)
-    return run, task
+    return (LAST, run) if task is None and "[" in run and not Path(run).is_dir() else (run, task)
 
 
 def task_and_run(task: str, run: str) -> tuple[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from parslish.history import given
 from parslish.history.columns import UNKNOWN
@@ -11,7 +12,6 @@ from parslish.history.record import RunRecord, TaskRecord
 
 #: How it was found: it computed what was reused, has the same key, path, or arguments, or most of the arguments.
 ORIGIN, KEY, PATH, ARGUMENTS, NEAREST = "origin", "key", "path", "arguments", "nearest"
-_FAR: Final = 1 << 30
 
 
 class Counterpart(NamedTuple):
@@ -62,7 +62,7 @@ def _origin(task: TaskRecord, number: int, id: int, before: Iterable[RunRecord])
 
 
 def _same(task: TaskRecord, run: RunRecord) -> Counterpart | None:
-    at_path = run.find(task.path)
+    at_path = _at_path(task, run)
     if at_path is not None and at_path.key == task.key:
         return Counterpart(at_path, KEY if task.key else PATH)
     return _of_key(task, run) or (None if at_path is None else Counterpart(at_path, PATH))
@@ -77,34 +77,44 @@ def _of_key(task: TaskRecord, run: RunRecord) -> Counterpart | None:
         return None
 
 
+def _at_path(task: TaskRecord, run: RunRecord) -> TaskRecord | None:
+    """The task of another run at the same path. The paths of all of them take longer than one may wait."""
+    path, label, apps = task.path, task.label, _apps(task.name, run)
+    found = run.columns
+    if label is not None:
+        ids = [id for id, each in found.label.items() if each == label and found.app[id] in apps]
+    else:
+        occurrence = task.run.columns.occurrence[task.id]
+        places = enumerate(zip(found.occurrence, found.app, strict=True))
+        ids = [id for id, (each, app) in places if each == occurrence and app in apps and id not in found.label]
+    at_path = [id for id in ids if run.path_of(id) == path]
+    return run.task(max(at_path)) if at_path else None
+
+
 def _nearest(task: TaskRecord, run: RunRecord) -> Counterpart | None:
     """The task of the same app that was given the most of the same; of several the one at the same path, or else the
     first."""
     found = _of_key(task, run)
     if found is not None:
         return found
-    apps = {number for number, app in run.apps.items() if app.name == task.name}
-    if not apps:
+    apps = _apps(task.name, run)
+    ids = [id for id, app in enumerate(run.columns.app) if app in apps]
+    if not ids:
         return None
-    mine, path = given.in_short(task.run, task.id), task.path
-    occurrence = task.run.columns.occurrence[task.id]
-    best, least = -1, _FAR
-    for id, app in enumerate(run.columns.app[: len(run)]):
-        if app not in apps:
-            continue
-        distance = _distance(mine, given.in_short(run, id))
-        is_here = distance == least and run.columns.occurrence[id] == occurrence and run.path_of(id) == path
-        if distance < least or is_here:
-            best, least = id, distance
-    if best < 0:
-        return None
-    how = ARGUMENTS if not least else PATH if run.path_of(best) == path else NEAREST
-    return Counterpart(run.task(best), how)
+    mine = given.in_short(task.run, task.id)
+    distances = [_distance(mine, given.in_short(run, id)) for id in ids]
+    least = min(distances)
+    best = [id for id, distance in zip(ids, distances, strict=True) if distance == least]
+    at_path = _at_path(task, run) if len(best) > 1 or least else None
+    chosen = best[0] if at_path is None or at_path.id not in best else at_path.id
+    is_at_path = at_path is not None and at_path.id == chosen
+    return Counterpart(run.task(chosen), ARGUMENTS if not least else PATH if is_at_path else NEAREST)
+
+
+def _apps(name: str, run: RunRecord) -> set[int]:
+    return {number for number, app in run.apps.items() if app.name == name}
 
 
 def _distance(mine: Sequence[object], other: Sequence[object]) -> int:
     """In how many arguments two calls differ."""
-    if mine == other:
-        return 0
-    pairs = zip(mine, other, strict=False)
-    return sum(one is not two and one != two for one, two in pairs) + abs(len(mine) - len(other))
+    return 0 if mine == other else sum(map(operator.ne, mine, other)) + abs(len(mine) - len(other))

@@ -14,12 +14,13 @@ control   B was submitted when A, of the same place, had ended: the program may 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
+from parslish.history.collecting import no_collection
 from parslish.history.control import Control, Walked
 from parslish.history.record import RunRecord
 
@@ -27,6 +28,7 @@ DATA, PARENT, FILE, VALUE, CONTROL = KINDS = ("data", "parent", "file", "value",
 #: Those that are followed unless it is said otherwise.
 FOLLOWED: Final = (DATA, PARENT, FILE, VALUE)
 _TELLING_TEXT: Final = 16  # characters of a text that is no coincidence
+_TELLING: Final = frozenset({float, str, bytes})
 _Links: TypeAlias = Mapping[int, Sequence[int]] | Walked
 
 
@@ -104,26 +106,24 @@ class Edges:
         """Tasks in an order in which each comes behind those of them that it depends on; a join behind its children,
         and they behind what it depends on. Otherwise in the order of their ids, and so behind what had ended before."""
         wanted = set(ids)
-        # `2 * id` is the beginning of a task, `2 * id + 1` its end.
+        # A join is in here twice: `~id` is its beginning, `id` its end.
+        before: dict[int, int] = {}
         after: dict[int, list[int]] = defaultdict(list)
         for id in wanted:
-            after[2 * id].append(2 * id + 1)
-            for source in wanted.intersection(self._up.get(id, ())):
-                after[2 * source + 1].append(2 * id)
-            if self._parents[id] in wanted:
-                after[2 * self._parents[id]].append(2 * id)
-                after[2 * id + 1].append(2 * self._parents[id] + 1)
-        before = Counter(chain.from_iterable(after.values()))
-        ready = [2 * id for id in sorted(wanted) if not before[2 * id]]
-        order = []
-        while ready:
-            node = heapq.heappop(ready)
-            if node % 2:
-                order.append(node // 2)
-            for each in after[node]:
-                before[each] -= 1
-                if not before[each]:
-                    heapq.heappush(ready, each)
+            begin = ~id if id in self._children else id
+            sources = wanted.intersection(self._up.get(id, ()))
+            parent = self._parents[id]
+            if parent in wanted:
+                sources.add(~parent)
+                after[id].append(parent)
+                before[parent] = before.get(parent, 0) + 1
+            if begin != id:
+                after[begin].append(id)
+                before[id] = before.get(id, 0) + 1
+            before[begin] = before.get(begin, 0) + len(sources)
+            for source in sources:
+                after[source].append(begin)
+        order = _in_order(before, after)
         left = wanted.difference(order)  # inferred edges may go round in a circle
         return order + sorted(left)
 
@@ -141,15 +141,17 @@ class Edges:
         """What is reached along links: the tasks of which both ends are, and joins of which the further end alone is.
         Tasks to start from are only among them when another one leads there, if what is `behind` them is asked for."""
         front, half = list(ids), list[int]()
-        whole, partly = set[int]() if behind else set(front), set[int]()
+        begun, partly = set(front), set[int]()
+        whole = set[int]() if behind else begun
         children, parents = self._children, self._parents
         while (front or half) and depth != 0:
             nearby = [each for id in front for each in (*links.get(id, ()), *children.get(id, ()))]
             nearby += [each for id in half for each in links.get(id, ())]
             above = {parents[id] for id in chain(front, half)} if children else ()
-            front = [each for each in dict.fromkeys(nearby) if each not in whole]
-            whole.update(front)
-            half = [each for each in above if each >= 0 and each not in whole and each not in partly]
+            front = [each for each in dict.fromkeys(nearby) if each not in begun]
+            whole.update(nearby)
+            begun.update(front)
+            half = [each for each in above if each >= 0 and each not in begun and each not in partly]
             partly.update(half)
             depth = None if depth is None else depth - 1
         return whole, partly
@@ -165,6 +167,26 @@ class _Orphans(Sequence[int]):
         return 0
 
 
+def _in_order(before: dict[int, int], after: Mapping[int, Sequence[int]]) -> list[int]:
+    """The nodes that are ends, each behind all that are before it.
+
+    Args:
+        before: how many nodes are before each.
+        after: those that come behind each.
+    """
+    ready = sorted(node for node, count in before.items() if not count)
+    order = []
+    while ready:
+        node = heapq.heappop(ready)
+        if node >= 0:
+            order.append(node)
+        for each in after.get(node, ()):
+            before[each] -= 1
+            if not before[each]:
+                heapq.heappush(ready, each)
+    return order
+
+
 _known: WeakKeyDictionary[RunRecord, dict[frozenset[str], Edges]] = WeakKeyDictionary()
 
 
@@ -173,7 +195,8 @@ def of(run: RunRecord, kinds: Collection[str] = FOLLOWED) -> Edges:
     known = _known.setdefault(run, {})
     found = known.get(frozenset(kinds))
     if found is None:
-        found = known[frozenset(kinds)] = Edges(run, kinds)
+        with no_collection():
+            found = known[frozenset(kinds)] = Edges(run, kinds)
     return found
 
 
@@ -208,23 +231,22 @@ def _values(run: RunRecord) -> Iterator[Edge]:
     """Where a plain argument equals the result of one task that had ended by then, and is too particular to be so by
     chance: a number with a fraction, or a long text."""
     columns = run.columns
+    ended, submitted, dependencies, keywords = columns.ended, columns.submitted, columns.dependencies, columns.keywords
     givers: dict[object, int] = {}
-    for id in run.ids():
-        result = columns.result[id]
-        if columns.ended[id] and _is_telling(result):
+    for id, result in enumerate(columns.result):
+        if type(result) in _TELLING and ended[id] and _is_telling(result):
             givers.setdefault(result, id)
     if not givers:
         return
-    for id in run.ids():
-        known = columns.dependencies.get(id, ())
-        for value in [*(columns.arguments[id] or ()), *columns.keywords.get(id, {}).values()]:
-            if _is_telling(value):
-                source = givers.get(value)
-                if source is not None and source not in known and columns.ended[source] <= columns.submitted[id]:
-                    yield Edge(source, id, VALUE)
+    for id, arguments in enumerate(columns.arguments):
+        given = arguments or ()
+        for value in (*given, *keywords[id].values()) if id in keywords else given:
+            source = givers.get(value, id) if type(value) in _TELLING else id
+            if source != id and ended[source] <= submitted[id] and source not in dependencies.get(id, ()):
+                yield Edge(source, id, VALUE)
 
 
-def _is_telling(value: object) -> bool:
-    if type(value) is float:
+def _is_telling(value: float | str | bytes) -> bool:
+    if isinstance(value, float):
         return 0 < value % 1 < 1  # which nan and the infinities are not
-    return isinstance(value, str | bytes) and len(value) >= _TELLING_TEXT
+    return len(value) >= _TELLING_TEXT

@@ -3,7 +3,7 @@ results in the place of futures, as far as the record tells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from parslish.history import columns, previews, signature
@@ -82,12 +82,14 @@ def counted(run: RunRecord, name: str) -> frozenset[str] | None:
     return next((frozenset(event[2]) for id, event in run.columns.bound.items() if of[id] in apps), None)
 
 
-def in_short(run: RunRecord, id: int) -> tuple[Any, ...]:
+def in_short(run: RunRecord, id: int) -> Sequence[Any]:
     """What a task was given, as one value that equals that of another call with equal arguments of the same form."""
-    bound = run.columns.bound.get(id)
+    found = run.columns
+    bound = found.bound.get(id)
     if bound is not None:
-        return tuple([digest or shown for digest, shown in zip(bound[3], bound[4], strict=True)])
-    return (*(run.columns.arguments[id] or ()), *run.columns.keywords.get(id, {}).items())
+        return bound[3] if any(bound[3]) else bound[4]  # type: ignore[no-any-return]
+    arguments = found.arguments[id] or ()
+    return (*arguments, *found.keywords[id].items()) if id in found.keywords else arguments
 
 
 def is_same_call(old: RunRecord, id: int, new: RunRecord, other: int) -> bool:

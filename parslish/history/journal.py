@@ -234,7 +234,8 @@ def _versions() -> dict[str, str]:
     versions = {}
     for name, module in list(sys.modules.items()):
         # Not getattr: a module may compute its attributes, and warn.
-        version = None if "." in name else getattr(module, "__dict__", {}).get("__version__")
+        is_package = "." not in name and name not in sys.stdlib_module_names
+        version = getattr(module, "__dict__", {}).get("__version__") if is_package else None
         if isinstance(version, str):
             versions[name] = version
     return versions

@@ -14,7 +14,7 @@ from parslish.history.edges import Edges
 from parslish.history.lineage import chain
 from parslish.history.record import GOOD, STATUSES, RunRecord, TaskRecord
 from parslish.orders import ALL, FROM, FROM_FAILURE, ONLY, REDISPATCH, RESUME, VERIFY, Edit, Orders
-from parslish.rerun import by_record, replacing
+from parslish.rerun import by_record, kept, replacing
 from parslish.rerun.replacing import Replacements
 from parslish.secret import Keys
 
@@ -63,19 +63,59 @@ def make(
         replace=replace,
         edits=_edits(record, keys),
         run_dir=str(record.facts.get("run_dir", "")),
+        since=_since(record, before),
     )
     if all:
         return orders
     if only is not None or verify is not None:
         return _by_record(orders, record, verify or selected_of(record, only or "").ids, verifies=verify is not None)
     forced = _open_tasks(record, keys, before)
+    callers = _callers(record, forced)
     if from_ is not None:
-        return _from(orders, record, selected_of(record, from_), forced)
-    return dataclasses.replace(orders, **_forcing(record, forced))
+        orders = _from(orders, record, selected_of(record, from_), forced, callers)
+    else:
+        orders = dataclasses.replace(orders, **_forcing(record, forced | callers))
+    return orders if before is None or before.is_by_record else _with_left(orders, record, before)
 
 
-def _from(orders: Orders, record: RunRecord, selected: Selection, forced: dict[int, str]) -> Orders:
+def _since(record: RunRecord, before: Orders | None) -> int | None:
+    """The run before which no result is to be used, where all was to be computed anew, and has not been."""
+    if before is None or record.status == "completed":
+        return None
+    return before.since if before.reuse else record.number
+
+
+def _with_left(orders: Orders, record: RunRecord, before: Orders) -> Orders:
+    """With what a run was ordered to make anew, and did not come to."""
+    left = {path: why for path, why in before.forced.items() if record.find(path) is None}
+    if not left or record.status == "completed":
+        return orders
+    status, key = record.columns.status, record.columns.key
+    known = {key[id] for id in record.ids() if STATUSES[status[id]] in GOOD}
+    keys = {each: why for each, why in before.forced_keys.items() if each not in known}
+    partly = orders.partly | (before.partly & left.keys())
+    return dataclasses.replace(
+        orders, forced={**left, **orders.forced}, forced_keys={**keys, **orders.forced_keys}, partly=partly
+    )
+
+
+def _callers(record: RunRecord, forced: Mapping[int, str]) -> dict[int, str]:
+    """The joins that have to run for what is forced to be called, and why."""
+    parents, found = record.columns.parent, dict[int, str]()
+    for id in forced:
+        parent = parents[id]
+        while parent >= 0 and parent not in forced and parent not in found:
+            found[parent] = f"it calls {record.path_of(id)}, which runs again"
+            id, parent = parent, parents[parent]
+    return found
+
+
+def _from(
+    orders: Orders, record: RunRecord, selected: Selection, forced: dict[int, str], callers: dict[int, str]
+) -> Orders:
     whole, partly = Edges(record).affected(selected.ids)
+    partly |= callers.keys() - whole
+    forced |= callers
     forced |= dict.fromkeys(whole | partly, "depends on what was selected") | dict.fromkeys(selected.ids, SELECTED)
     return dataclasses.replace(
         orders,
@@ -111,7 +151,9 @@ def selected_of(record: RunRecord, expression: Expression) -> Selection:
     """What an expression means in a run. Raises UsageError."""
     from parslish.history.selection import Selection, select  # here: most runs are resumed without
 
-    return expression if isinstance(expression, Selection) else select(record, expression)
+    if isinstance(expression, Selection):
+        return expression if expression.run is record else select(record, expression.parsed)
+    return select(record, expression)
 
 
 def has_failures(record: RunRecord) -> bool:
@@ -122,19 +164,21 @@ def has_failures(record: RunRecord) -> bool:
 def _open_tasks(record: RunRecord, keys: Keys, before: Orders | None) -> dict[int, str]:
     """The tasks that are to be computed whatever is known: those that failed, whose failure may be remembered; those
     that were marked to run again; and those that this run was ordered to make anew, and did not."""
-    forced = {task.id: task.status.replace("_", " ") for task in _not_good(record)}
+    stored = kept.ids(record, keys)
+    forced = {task.id: task.status.replace("_", " ") for task in _not_good(record) if task.id not in stored}
     for mark in marks.read(record.path, keys):
         if mark.what == RESTART:
             forced |= _of_paths(record, dict.fromkeys(mark.facts.get("paths", ()), "restarted"))
     if before is not None and not before.is_by_record:
         left = {path: reason for path, reason in before.forced.items() if not _is_good(record, path)}
-        forced |= _of_paths(record, left)
+        forced |= {id: reason for id, reason in _of_paths(record, left).items() if id not in stored}
     return forced
 
 
 def _not_good(record: RunRecord) -> list[TaskRecord]:
     status = record.columns.status
-    return [TaskRecord(record, id) for id in record.ids() if STATUSES[status[id]] not in GOOD]
+    found = (TaskRecord(record, id) for id in record.ids() if STATUSES[status[id]] not in GOOD)
+    return [task for task in found if record.find(task.path) == task]  # not of a join's try before the last
 
 
 def _of_paths(record: RunRecord, reasons: Mapping[str, str]) -> dict[int, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from parslish.errors import ParslishError
 from parslish.history import lineage
 from parslish.history.edges import Edges
 from parslish.history.folder import CHECKPOINT, numbered
@@ -17,7 +19,7 @@ from parslish.store.reader import Store
 
 def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
     """What a re-execution would do, as far as that can be known from what is stored."""
-    forced = [task.id for path in told.forced if (task := record.find(path)) is not None]
+    forced = {task.id: reason for path, reason in told.forced.items() if (task := record.find(path)) is not None}
     store = Store.open((), keys, found=lambda: _stores(record))
     try:
         return planned(
@@ -29,9 +31,21 @@ def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
             changed_code=set(told.replace),
             all=told.style == ALL,
             edges=Edges(record),
+            known=_origins(record, keys),
         )
     finally:
         store.close()
+
+
+def _origins(record: RunRecord, keys: Keys) -> dict[int, RunRecord]:
+    """The runs beside this one in which results were computed that it reused, by number."""
+    wanted = {number for number, _ in record.columns.origin.values() if number is not None}
+    places = {number: path for number, path in numbered(record.path.parent) if number in wanted}
+    found = {}
+    for number, path in places.items():
+        with contextlib.suppress(ParslishError):  # no record, or of another account: then it is not known
+            found[number] = RunRecord(path, keys)
+    return found
 
 
 def _stores(record: RunRecord) -> list[Path]:

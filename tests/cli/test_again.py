@@ -129,7 +129,7 @@ def test_a_pause_is_a_breakpoint_and_resume_goes_on(call: Call) -> None:
     paused = outside("rerun", "--from", "f", "--pause", "g")
     assert (paused.code, paused.err.splitlines()[-1]) == (3, "parslish: run 001: paused")
     assert [task.status for task in made.record("001")] == ["done"] * 4 + ["failed"]
-    assert "is not begun: the run pauses before g" in call("show", "g").out
+    assert "is not begun: the run pauses before g" in call("show", "g[0]").out
     assert outside("resume").code == 0
     assert [task.status for task in made.record("002")] == ["reused"] * 4 + ["done"]
 

@@ -90,6 +90,7 @@ def test_a_folder_without_runs_says_so() -> None:
         (("-.N3", None), ("last", "-.N3")),
         (("003", "-.N3"), ("003", "-.N3")),
         (("-.N3", "003"), ("003", "-.N3")),
+        (("relax[Si]", None), ("last", "relax[Si]")),
         (("003", "17"), ("003", "17")),
     ],
 )

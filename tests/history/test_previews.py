@@ -133,7 +133,7 @@ def test_the_evil_values_would_tell() -> None:
                 look(value)
         if not evil.called:
             silent.add(name)
-    assert silent <= {"uuid", "function", "fraction"}, "those tell by other means"
+    assert silent <= {"uuid", "function", "fraction", "false module"}, "which not all of Python's own texts ask"
 
 
 def test_deep_nesting_and_a_value_inside_itself_are_no_trouble() -> None:
@@ -161,7 +161,7 @@ def test_a_set_that_another_thread_changes_is_told_as_far_as_that_goes() -> None
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        for _ in range(2_000):
+        for _ in range(200):
             assert previews.shown(changing).startswith("{")
     finally:
         stop.set()
@@ -213,8 +213,8 @@ def random_value(rng: random.Random, depth: int = 3) -> Any:
         rng.random(), -0.0, float("nan"), "", "ä" * rng.choice((3, 99, 101, 10_000)), "\udcff\ud800", "\0\x1b[31m",
         bytes(rng.choice((0, 100, 101, 100_000))), bytearray(3), 1j, range(10 ** rng.choice((1, 5_000))), ...,
         slice(None), int, Plain, Plain(), Unit.KCAL, work, print, Path("a\udcff"), File("a"), object(),
-        numpy.arange(rng.randrange(5)), numpy.float32(1), numpy.array(object()), datetime.datetime.now(), memoryview(b"a"),
-        rng.choice(list(evil.values()))[1],
+        numpy.arange(rng.randrange(5)), numpy.float32(1), numpy.array(object()), datetime.datetime.now(),
+        memoryview(b"a"), rng.choice(list(evil.values()))[1],
     ]  # fmt: skip
     if depth == 0 or rng.random() < 0.5:
         return rng.choice(atoms)

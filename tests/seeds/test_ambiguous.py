@@ -81,8 +81,9 @@ def test_in_another_order_a_task_is_found_by_its_key_not_by_its_path() -> None:
     new = run.resume()
     assert executed() == []
     assert list(statuses(new).values()) == ["reused"] * 3
-    # -/f[0] was f(1) in the run that it is selected in; now it is f(3), which nobody meant.
-    run.rerun(from_="f[0]")
+    # -/f[0] was f(1) in the run where it is restarted; now it is f(3), which nobody meant.
+    run.restart_task("-/f[0]")
+    run.resume()
     assert executed() == ["f 1"]
 
 
@@ -91,9 +92,10 @@ def test_without_a_key_in_common_a_task_is_found_by_its_path() -> None:
     run = made(ORDER.replace("LABEL", ""))
     Path("order").write_text("1 7 3")
     executed()
-    new = run.rerun(from_="f[1]")
+    run.restart_task("-/f[1]")
+    new = run.resume()
     assert executed() == ["f 7"]
-    assert new.record.task("-/f[1]").forced is not None
+    assert new.record.task("-/f[1]").forced == "restarted"
 
 
 def test_another_order_is_warned_of_and_a_label_fixes_the_path() -> None:
@@ -191,6 +193,26 @@ def f():
     assert sorted(statuses(new).values()) == ["done", "reused"]
     assert new.why("-/f[1]").verdict == "shared"
     assert list(run.invalidate(which).shared) == [f"-/f[{1 - int(which[2])}]"]
+
+
+def test_when_the_forced_call_fails_the_other_one_is_not_given_the_old_value() -> None:
+    run = made(
+        """
+@python_app(cache=True)
+def f():
+    note("f")
+    if Path("bad").exists():
+        raise ValueError("bad")
+    return 1
+f().exception()
+f().exception()
+"""
+    )
+    executed()
+    Path("bad").touch()
+    new = run.rerun(from_="f[0]")
+    assert executed() == ["f", "f"]
+    assert set(statuses(new).values()) == {"failed"}
 
 
 # ------------------------------------------------------------------------------------------
@@ -314,7 +336,7 @@ def test_a_reused_task_starts_when_it_ends_and_its_origin_has_the_times_of_the_c
         assert run.record.started < origin.started <= origin.ended < run.record.ended
     shown = command("show", new.id, "-/a[0]")
     assert shown.returncode == 0, shown.stderr
-    assert f"run {run.id}" in shown.stdout or run.id in shown.stdout
+    assert f"run {run.id} had computed it" in shown.stdout
 
 
 # ------------------------------------------------------------------------------------------

@@ -162,8 +162,7 @@ def f(x):
     new = run.resume()
     assert executed() == ["f -1"]
     assert list(statuses(new).values()) == ["done", "reused", "reused", "reused"]
-    # And what is forced is the call that was selected, not the one that has its place now.
-    run.rerun(from_="arg:x=0")
+    new.rerun(from_="arg:x=0")
     assert executed() == ["f 0"]
 
 

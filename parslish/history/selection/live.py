@@ -128,7 +128,7 @@ class LiveSelection:
         return lambda candidate: is_recorded(candidate) or is_start(candidate) or is_below(candidate)
 
     def _paths(self, ids: Iterable[int]) -> frozenset[str]:
-        return frozenset(map(self._meaning.run.path_of, ids))
+        return frozenset(map(self._meaning.paths.__getitem__, ids))
 
 
 def _called(call: Call) -> Matches:

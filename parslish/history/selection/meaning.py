@@ -10,9 +10,10 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Final
 
-from parslish.errors import UsageError
 from parslish.history import edges
+from parslish.history.collecting import no_collection
 from parslish.history.columns import UNKNOWN
 from parslish.history.edges import FOLLOWED, Edges
 from parslish.history.record import AppRecord, RunRecord
@@ -34,6 +35,8 @@ from parslish.history.selection.expression import (
 )
 from parslish.history.selection.filters import FILTERS
 from parslish.secret import Keys
+
+_DIGITS: Final = 18  # of an id
 
 
 class Meaning:
@@ -58,7 +61,8 @@ class Meaning:
         """The tasks that an expression means."""
         found = self._known.get(expression)
         if found is None:
-            found = self._known[expression] = self._ids(expression)
+            with no_collection():
+                found = self._known[expression] = self._ids(expression)
         return found
 
     def _ids(self, expression: Expression) -> frozenset[int]:
@@ -114,14 +118,21 @@ class Meaning:
 
     def task_at(self, address: str) -> int | None:
         """The id of the task with a path, a loc or an id; one that is not there is noted as unknown."""
-        try:
-            found = self.run.find(address) if address.startswith("-/") else self.run.task(address)
-        except UsageError:
-            found = None
+        if address.startswith("-/"):
+            found = self.by_path.get(address)
+        elif address.startswith("-."):
+            found = self._at_loc(address)
+        else:
+            found = int(address) if len(address) <= _DIGITS and int(address) in self.all else None
         if found is None:
             self.unknown.append(complaints.no_task_at(self, address))
-            return None
-        return found.id
+        return found
+
+    def _at_loc(self, loc: str) -> int | None:
+        found: int | None = UNKNOWN
+        for position in loc.split(".N")[1:]:
+            found = None if found is None else self._by_position.get((found, int(position)))
+        return found
 
     def _walked(self, walk: Walk) -> frozenset[int]:
         of = self.ids(walk.of)
@@ -177,15 +188,26 @@ class Meaning:
         return {id: self.run.path_of(id) for id in self.run.ids()}
 
     @functools.cached_property
+    def by_path(self) -> Mapping[str, int]:
+        """The task of each path; the last of several."""
+        return {path: id for id, path in self.paths.items()}
+
+    @functools.cached_property
     def _twins(self) -> Mapping[str, frozenset[int]]:
         """The tasks of each path that several have: with the same label, or submitted by two tries of a join."""
-        first: dict[str, int] = {}
-        more: dict[str, frozenset[int]] = {}
-        for id, path in self.paths.items():
-            known = first.setdefault(path, id)
-            if known != id:
-                more[path] = more.get(path, frozenset((known,))) | {id}
-        return more
+        found: dict[str, frozenset[int]] = {}
+        if len(self.by_path) < len(self.paths):
+            for id, path in self.paths.items():
+                if self.by_path[path] != id:
+                    found[path] = found.get(path, frozenset((self.by_path[path],))) | {id}
+        return found
+
+    @functools.cached_property
+    def _by_position(self) -> Mapping[tuple[int, int], int]:
+        """The task that was submitted as the n-th by each join, or by the script, which is -1."""
+        columns = self.run.columns
+        places = enumerate(zip(columns.parent, columns.position, strict=True))
+        return {place: id for id, place in places if columns.app[id] != UNKNOWN}
 
     def of_apps(self, is_meant: Callable[[AppRecord], bool]) -> Iterable[int]:
         """The tasks of some apps."""
