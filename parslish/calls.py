@@ -6,6 +6,7 @@ then nothing here runs.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from parslish.bash import AUTO_LOGNAME, auto_logname
 from parslish.files import File
 from parslish.future import DataFuture
 from parslish.graph import ATOMS
+from parslish.identity.key import ArgumentPart
 from parslish.random_numbers import Drawing, origin_of
 from parslish.task import Options, Task, Try
 from parslish.utils import get_std_fname_mode
@@ -124,6 +126,12 @@ def first_try(
     elif options is not None:
         walltime = options.walltime
     return Try(task, 1, func, args, kwargs, None if options is None else options.resources, walltime, encodes)
+
+
+def bound(app: AppBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ArgumentPart]:
+    """What a call gives to which parameter of an app. Raises TypeError when it does not fit."""
+    arguments = inspect.signature(app.func).bind(*args, **kwargs).arguments
+    return [ArgumentPart(name, value, b"") for name, value in arguments.items()]
 
 
 def command_keywords(options: Options | None) -> dict[str, Any]:

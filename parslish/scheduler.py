@@ -104,11 +104,14 @@ class Scheduler(Sink):
                 return
             args, kwargs = self._resolver.resolved(args, kwargs)
         if self.guide is not None:
+            given = kwargs
             args, kwargs, edited = self.guide.edited(task, args, kwargs)
             if edited is not None:
                 self._journal.forced(task, "its result was edited")
                 self._reused(task, edited)
                 return
+            if kwargs is not given and self._journal.previews:
+                self._journal.bound(task, calls.bound(task.app, args, kwargs))
         if task.app.cache and self._config.app_cache:
             if self._reuses(task, args, kwargs, dependencies):
                 return

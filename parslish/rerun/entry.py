@@ -97,13 +97,23 @@ def _start_script(record: RunRecord, told: Orders, keys: Keys) -> tuple[Path, in
         environment.setdefault(FILE_VARIABLE, str(entry["config"]))
     sys.stdout.flush()
     try:
-        done = subprocess.run([executable, *command[1:]], cwd=cwd, env=environment, check=False)
+        process = subprocess.Popen([executable, *command[1:]], cwd=cwd, env=environment)
     except OSError as exc:
         raise UsageError(
             f"run {record.id} cannot be executed again: {exc.filename!r}: {exc.strerror}; "
             f"it was  {' '.join(command)}  in {cwd}"
         ) from exc
-    return _made_by(record, told, done.returncode), done.returncode
+    code = _wait(process)
+    return _made_by(record, told, code), code
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a program; Ctrl-C is for it too, and it is given the time to end in order."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
 
 
 def _made_by(record: RunRecord, told: Orders, code: int) -> Path:

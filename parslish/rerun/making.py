@@ -177,8 +177,14 @@ def _open_tasks(record: RunRecord, keys: Keys, before: Orders | None) -> dict[in
 
 def _not_good(record: RunRecord) -> list[TaskRecord]:
     status = record.columns.status
-    found = (TaskRecord(record, id) for id in record.ids() if STATUSES[status[id]] not in GOOD)
-    return [task for task in found if record.find(task.path) == task]  # not of a join's try before the last
+    found = [id for id in record.ids() if STATUSES[status[id]] not in GOOD]
+    return [TaskRecord(record, id) for id in found if not _is_superseded(record, id)]
+
+
+def _is_superseded(record: RunRecord, id: int) -> bool:
+    """Whether a task is of a join's try before the last one."""
+    parent = record.columns.parent[id]
+    return parent >= 0 and record.columns.submitted[id] < record.columns.started[parent]
 
 
 def _of_paths(record: RunRecord, reasons: Mapping[str, str]) -> dict[int, str]:

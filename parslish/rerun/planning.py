@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
 
 from parslish.errors import ParslishError
@@ -20,9 +21,13 @@ from parslish.store.reader import Store
 def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
     """What a re-execution would do, as far as that can be known from what is stored."""
     forced = {task.id: reason for path, reason in told.forced.items() if (task := record.find(path)) is not None}
+    for path, edit in told.edits.items():
+        task = record.find(path)
+        if task is not None:
+            forced[task.id] = "its result was edited" if edit.arguments is None else "its arguments were edited"
     store = Store.open((), keys, found=lambda: _stores(record))
     try:
-        return planned(
+        found = planned(
             record,
             forced=forced,
             partly=[task.id for path in told.partly if (task := record.find(path)) is not None],
@@ -35,6 +40,10 @@ def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
         )
     finally:
         store.close()
+    if not told.is_by_record:
+        return found
+    chosen = set(told.selected)  # and nothing else is touched
+    return dataclasses.replace(found, reuse=(), unknown=(), run=[id for id in found.run if id in chosen])
 
 
 def _origins(record: RunRecord, keys: Keys) -> dict[int, RunRecord]:

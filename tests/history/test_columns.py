@@ -68,9 +68,7 @@ LIVES: list[tuple[Sequence[Event], int]] = [
 
 
 @pytest.mark.parametrize(("life", "status"), LIVES)
-def test_the_status_of_a_task_is_the_same_in_whatever_order_its_events_come(
-    life: Sequence[Event], status: int
-) -> None:
+def test_the_status_of_a_task_is_the_same_in_whatever_order_its_events_come(life: Sequence[Event], status: int) -> None:
     for order in itertools.permutations(life):
         found = folded(*order)
         assert found.status[0] == status, order

@@ -206,19 +206,21 @@ def test_of_many_arguments_the_first_are_told_and_how_many_more_there_are() -> N
 # ------------------------------------------------------------------------------------- packing
 
 
-def random_value(rng: random.Random, depth: int = 3) -> Any:
-    """Any value at all, evil ones among them."""
-    atoms: list[Any] = [
+def any_atoms(rng: random.Random) -> list[Any]:
+    return [
         None, True, rng.randrange(-9, 9), rng.getrandbits(rng.choice((63, 64, 65, 20_000))), -(2**63), 1e308 * 10,
         rng.random(), -0.0, float("nan"), "", "ä" * rng.choice((3, 99, 101, 10_000)), "\udcff\ud800", "\0\x1b[31m",
         bytes(rng.choice((0, 100, 101, 100_000))), bytearray(3), 1j, range(10 ** rng.choice((1, 5_000))), ...,
         slice(None), int, Plain, Plain(), Unit.KCAL, work, print, Path("a\udcff"), File("a"), object(),
         numpy.arange(rng.randrange(5)), numpy.float32(1), numpy.array(object()), datetime.datetime.now(),
-        memoryview(b"a"), rng.choice(list(evil.values()))[1],
+        memoryview(b"a"), *[value for _, value in evil.values()],
     ]  # fmt: skip
+
+
+def any_value(rng: random.Random, atoms: list[Any], depth: int = 3) -> Any:
     if depth == 0 or rng.random() < 0.5:
         return rng.choice(atoms)
-    parts = [random_value(rng, depth - 1) for _ in range(rng.choice((0, 1, 3, 10)))]
+    parts = [any_value(rng, atoms, depth - 1) for _ in range(rng.choice((0, 1, 3, 10)))]
     return rng.choice((list, tuple, lambda each: dict(enumerate(each)), collections.deque))(parts)
 
 
@@ -226,10 +228,11 @@ def random_value(rng: random.Random, depth: int = 3) -> Any:
 def test_packing_never_fails_and_what_is_packed_is_small(seed: int) -> None:
     rng = random.Random(seed)
     print("seed", seed)
-    evil.called.clear()
-    arguments = [random_value(rng) for _ in range(rng.choice((0, 1, 2, 300)))]
+    atoms = any_atoms(rng)
+    arguments = [any_value(rng, atoms) for _ in range(rng.choice((0, 1, 2, 300)))]
     plain = tuple(each for each in arguments if type(each) in graph.ATOMS)
-    result = random_value(rng)
+    result = any_value(rng, atoms)
+    evil.called.clear()
     events = [
         (int(Kind.SUBMIT), 0, 1.5, 0, -1, 0, 0, None, (), plain, None, -1),
         (int(Kind.SUBMIT), 1, 1.5, 0, -1, 0, 0, None, (), previews.of_each(arguments, previews.of), None, -1),
