@@ -105,10 +105,10 @@ class DataFlowKernel:
             UsageError: the app names an executor that this kernel has not.
             TypeError: a keyword such as `walltime` or `stdout` has a value that it does not take.
         """
-        self._check_open()
         guide = self._scheduler.guide
         if guide is not None:
             app = self._guided(guide, app)
+        self._check_open()
         parent, block = self._scheduler.parents.current, scopes.current()
         scope = None if block is None else self._scopes.of(block, parent)
         task = Task(next(self._ids), app, args, kwargs, parent, scope)

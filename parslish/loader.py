@@ -57,6 +57,17 @@ def forget(kernel: DataFlowKernel) -> None:
         _loaded = None
 
 
+def keep(kernel: DataFlowKernel) -> None:
+    """Let who calls an app go on to ask `kernel`, though it has ended: it says more than that none is loaded."""
+    global _loaded
+    _loaded = kernel
+
+
+def is_own_thread(kernel: DataFlowKernel) -> bool:
+    """Whether this is a thread of a kernel's own: one that runs its tasks, or its workflow."""
+    return _used.get() is kernel
+
+
 @contextmanager
 def using(kernel: DataFlowKernel) -> Iterator[None]:
     """Make a kernel the current one for the block, on this thread alone, whatever is loaded."""

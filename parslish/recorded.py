@@ -181,7 +181,8 @@ def _stream(task: Task, kind: str, path: Any) -> Any:
 def _call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
     try:
         if _is_simple((args, kwargs)):
-            return _kept(graph.replaced(args, kwargs, Future, _reference), CALL_BYTES)
+            referring = graph.replaced(args, kwargs, Future, _reference)
+            return _kept(graph.replaced(*referring, File, File.cleancopy), CALL_BYTES)
     except (ValueError, TypeError, RuntimeError):  # an integer or a depth that no form carries; changed meanwhile
         pass
     return None
@@ -226,7 +227,7 @@ def _parts(kind: type, value: Any) -> Sequence[Any] | None:
     if "zoneinfo" in sys.modules and kind is sys.modules["zoneinfo"].ZoneInfo:
         return [value.key]
     if kind is File:
-        return [value.url, value.local_path]
+        return [value.url]
     return () if _is_small_array(kind, value) else None
 
 

@@ -280,6 +280,7 @@ class Scheduler(Sink):
     def _reused(self, task: Task, known: Known) -> None:
         self._journal.reused(task, known.run_number, known.task_id, known.value)
         if known.exception is not None:
+            self._journal.failed(task, State.failed, known.exception)
             if self._table.move(task, State.failed):
                 task.future.set_exception(known.exception)
             return

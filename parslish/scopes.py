@@ -11,7 +11,7 @@ come, and the same ones in each re-execution.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -57,6 +57,19 @@ def scope(name: str, label: object = None) -> Iterator[None]:
     """
     name_text, label_text = _text(name), None if label is None else _text(label)
     token = _current.set(Block(_current.get(), name_text, label_text, object()))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def at(places: Sequence[tuple[str, str]]) -> Iterator[None]:
+    """Be in these blocks and no others, the outermost first: where a call was recorded, whatever the names are."""
+    block: Block | None = None
+    for name, label in places:
+        block = Block(block, name, label, object())
+    token = _current.set(block)
     try:
         yield
     finally:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from parslish.errors import ParslishError
 from parslish.history import columns
 from parslish.history.folder import EVENTS, numbered
-from parslish.history.record import RunRecord
+from parslish.history.previews import Preview
+from parslish.history.record import GOOD, STATUSES, RunRecord
 from parslish.secret import Keys
+
+_Ids = Mapping[int, int]
+#: Of the tasks that a run has of others: by its id, the ids here of the tasks that are named in its kept call.
+_ids: WeakKeyDictionary[RunRecord, dict[int, _Ids]] = WeakKeyDictionary()
+_NOBODY = -1
 
 
 def read(path: Path, keys: Keys, *, known: dict[int, RunRecord | None] | None = None) -> RunRecord:
@@ -44,6 +52,13 @@ def read(path: Path, keys: Keys, *, known: dict[int, RunRecord | None] | None = 
     return record
 
 
+def here(record: RunRecord, id: int, other: int) -> int:
+    """The id of the task that is called `other` in the kept call of task `id`: of one that was computed in another run,
+    that run's numbers stand there. -1 for one that this run does not have."""
+    translation = _ids.get(record, {}).get(id)
+    return other if translation is None else translation.get(other, _NOBODY)
+
+
 def _inherit(record: RunRecord, find: Callable[[int], RunRecord | None]) -> None:
     found = record.columns
     joins: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by run: the task there, and the one here
@@ -53,7 +68,17 @@ def _inherit(record: RunRecord, find: Callable[[int], RunRecord | None]) -> None
     for run, pairs in joins.items():
         source = find(run)
         if source is not None and source is not record:
-            _Graft(record, source).add(pairs)
+            _Graft(record, source).add([pair for pair in pairs if _is_origin(record, source, *pair)])
+
+
+def _is_origin(record: RunRecord, source: RunRecord, origin: int, id: int) -> bool:
+    """Whether a join is what another reused: a run of that number in another run folder is another run."""
+    if not 0 <= origin < len(source):
+        return False
+    to, there = record.columns, source.columns
+    mine, its = record.apps[to.app[id]], source.apps[there.app[origin]]
+    has_same_key = to.key[id] == there.key[origin]
+    return has_same_key or (its.kind == "join" and mine.code != its.code and to.result[id] == there.result[origin])
 
 
 class _Graft:
@@ -62,10 +87,12 @@ class _Graft:
     def __init__(self, record: RunRecord, source: RunRecord) -> None:
         self._record, self._source = record, source
         self._to, self._from = record.columns, source.columns
-        self._ids: dict[int, int] = {}
+        self._translations = _ids.setdefault(record, {})
+        self._of_source = _ids.get(source, {})
+        self._ids: dict[int, int] = {}  # there → here
+        self._composed: dict[int, _Ids] = {}
         self._apps: dict[int, int] = {}
         self._scopes: dict[int, int] = {-1: -1}
-        self._by_path = {record.path_of(id): id for id in record.ids()} if self._from.dependencies else {}
 
     def add(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Copy what joins had submitted; each pair is a join there, and the one here that reused it."""
@@ -73,24 +100,30 @@ class _Graft:
         for id in self._source.ids():
             children[self._from.parent[id]].append(id)
         for origin, id in pairs:
-            if 0 <= origin < self._from.count:
-                self._ids[origin] = id
-                waiting = deque((child, id) for child in children.get(origin, ()))
-                while waiting:
-                    child, parent = waiting.popleft()
-                    self._copy(child, parent)
-                    waiting.extend((each, self._ids[child]) for each in children.get(child, ()))
-        for child, id in self._ids.items():
-            if id in self._to.dependencies or child not in self._from.dependencies:
-                continue
-            self._to.dependencies[id] = tuple(self._here(self._from.dependencies[child]))
+            if origin in self._ids:  # once more, for another join
+                self._ids, self._composed = {}, {}
+            self._ids[origin] = id
+            copied = self._below(origin, id, children)
+            for child in copied:
+                self._refer(child)
 
-    def _here(self, ids: Iterable[int]) -> Iterable[int]:
-        for id in ids:
-            here = self._ids.get(id)
-            here = self._by_path.get(self._source.path_of(id)) if here is None else here
-            if here is not None:
-                yield here
+    def _below(self, origin: int, id: int, children: Mapping[int, Sequence[int]]) -> list[int]:
+        copied = []
+        waiting = deque((child, id) for child in children.get(origin, ()))
+        while waiting:
+            child, parent = waiting.popleft()
+            if self._is_superseded(child):
+                continue
+            self._copy(child, parent)
+            copied.append(child)
+            waiting.extend((each, self._ids[child]) for each in children.get(child, ()))
+        return copied
+
+    def _is_superseded(self, child: int) -> bool:
+        """Whether a task came to nothing in a join's try before the last one."""
+        source = self._from
+        is_good = STATUSES[source.status[child]] in GOOD
+        return not is_good and source.submitted[child] < source.started[source.parent[child]]
 
     def _copy(self, child: int, parent: int) -> None:
         to, source = self._to, self._from
@@ -98,13 +131,54 @@ class _Graft:
         to.reach(id)
         to.app[id], to.parent[id], to.scope[id] = self._app(child), parent, self._scope(source.scope[child])
         to.position[id], to.occurrence[id] = source.position[child], source.occurrence[child]
-        to.status[id] = columns.REUSED
+        is_good = STATUSES[source.status[child]] in GOOD
+        to.status[id] = columns.REUSED if is_good else source.status[child]
         to.submitted[id] = to.started[id] = to.ended[id] = to.ended[parent]
         to.key[id], to.result[id], to.arguments[id] = source.key[child], source.result[child], source.arguments[child]
-        to.origin[id] = source.origin.get(child, (self._source.number, child))
-        for column in ("label", "keywords", "bound", "inputs", "outputs", "call"):
+        to.origin[id] = self._origin(child)
+        for column in ("label", "keywords", "bound", "inputs", "outputs", "call", "failures"):
             if child in getattr(source, column):
                 getattr(to, column)[id] = getattr(source, column)[child]
+
+    def _origin(self, child: int) -> tuple[int | None, int]:
+        run, origin = self._from.origin.get(child, (None, child))
+        return (self._source.number if run is None else run), origin
+
+    # ---------------------------------------------------------------------------------- whom tasks name
+
+    def _refer(self, child: int) -> None:
+        """Let a copied task name the tasks of this run."""
+        id, sources = self._ids[child], self._from.dependencies.get(child)
+        self._translations[id] = self._translation(child)
+        if sources is None:
+            return
+        for each in sources:
+            if each not in self._ids and (known := self._by_path.get(self._source.path_of(each))) is not None:
+                self._ids[each] = known
+        self._to.dependencies[id] = tuple([self._ids[each] for each in sources if each in self._ids])
+        arguments, keywords = self._to.arguments[id], self._to.keywords.get(id)
+        if arguments is not None:
+            self._to.arguments[id] = tuple(map(self._preview, arguments))
+        if keywords is not None:
+            self._to.keywords[id] = {name: self._preview(each) for name, each in keywords.items()}
+
+    def _translation(self, child: int) -> _Ids:
+        """The ids here by those that the task's kept call has: of the run that computed it."""
+        inner = self._of_source.get(child)
+        if inner is None:
+            return self._ids
+        if id(inner) not in self._composed:
+            self._composed[id(inner)] = _Chained(inner, self._ids)
+        return self._composed[id(inner)]
+
+    def _preview(self, given: Preview) -> Preview:
+        if not isinstance(given, dict) or "task" not in given:
+            return given
+        return {**given, "task": self._ids.get(given["task"], _NOBODY)}
+
+    @cached_property
+    def _by_path(self) -> Mapping[str, int]:
+        return {self._record.path_of(id): id for id in self._record.ids()}
 
     def _app(self, child: int) -> int:
         number = self._from.app[child]
@@ -120,3 +194,20 @@ class _Graft:
             new = self._scopes[number] = max(self._to.scopes, default=-1) + 1
             self._to.scopes[new] = (kind, new, self._ids.get(parent, parent), self._scope(outer), name, label)
         return self._scopes[number]
+
+
+class _Chained(Mapping[int, int]):
+    """One translation after another."""
+
+    def __init__(self, first: _Ids, second: _Ids) -> None:
+        self._first, self._second = first, second
+
+    def __getitem__(self, id: int) -> int:
+        return self._second[self._first[id]]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        return len(self._first)
+

@@ -7,33 +7,39 @@ A script is run up to its first call of an app, so that its apps and its configu
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-import logging
-import re
 import sys
+import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from parslish import recorded
+from parslish import loader, recorded, scopes
 from parslish.apps import AppBase, known_apps
 from parslish.errors import UsageError, near
-from parslish.history import previews
+from parslish.history import inherited, previews
 from parslish.history.edges import VALUE, Edges, edges
 from parslish.history.record import RunRecord, TaskRecord
 from parslish.orders import VERIFY
 from parslish.recorded import ResultOf
-from parslish.scopes import scope
 
 if TYPE_CHECKING:
     from parslish.guide import Guide
     from parslish.kernel import DataFlowKernel
 
-logger = logging.getLogger("parslish")
 
-_SEGMENT = re.compile(r"/([^/\[]+)\[([^\]]*)\]")
-_begun: weakref.WeakSet[DataFlowKernel] = weakref.WeakSet()
+class _Taken:
+    """That a kernel makes recorded calls: whose thread makes them, and when they are made, the exit code."""
+
+    def __init__(self) -> None:
+        self.maker = threading.get_ident()
+        self.is_over = threading.Event()
+        self.exit_code = 0
+
+
+_lock = threading.Lock()  # guards what follows
+_taken: weakref.WeakKeyDictionary[DataFlowKernel, _Taken] = weakref.WeakKeyDictionary()
 
 
 def check(record: RunRecord, ids: Iterable[int]) -> None:
@@ -68,22 +74,33 @@ def why_not_kept(task: TaskRecord) -> str | None:
 
 
 def take_over(kernel: DataFlowKernel) -> None:
-    """At the first call of a program: make the ordered calls in its place, and end it. Later calls, as those of joins,
-    go their way."""
-    if kernel in _begun:
-        return
-    code = 0
+    """At the first call of a program: make the ordered calls in its place, and end it; at every other call that it
+    still makes, as in a `finally` or in another thread, end it too. Those of joins and tasks go their way."""
+    taken, is_first = _take(kernel)
+    if not is_first:
+        if loader.is_own_thread(kernel) or (taken.maker == threading.get_ident() and not taken.is_over.is_set()):
+            return
+        taken.is_over.wait()
+        raise SystemExit(taken.exit_code)
     try:
         make_again(kernel)
     except UsageError as exc:
         print(f"parslish: {exc}", file=sys.stderr)
-        code = 2
+        taken.exit_code = 2
     except Exception as exc:  # of a task
         print(f"parslish: {type(exc).__name__}: {exc}", file=sys.stderr)
-        code = 1
+        taken.exit_code = 1
     finally:
         kernel.cleanup()
-    raise SystemExit(code)
+        loader.keep(kernel)
+        taken.is_over.set()
+    raise SystemExit(taken.exit_code)
+
+
+def _take(kernel: DataFlowKernel) -> tuple[_Taken, bool]:
+    with _lock:
+        is_first = kernel not in _taken
+        return _taken.setdefault(kernel, _Taken()), is_first
 
 
 def make_again(kernel: DataFlowKernel) -> None:
@@ -109,7 +126,7 @@ def execute(kernel: DataFlowKernel, guide: Guide) -> dict[int, Future[Any]]:
     Raises:
         UsageError: an app is not there, or a result that is needed is not stored.
     """
-    _begun.add(kernel)
+    _take(kernel)
     record = guide.record
     calls = _Calls(kernel, guide)
     order = Edges(record).topological(_outermost(record, guide.orders.selected))
@@ -141,22 +158,23 @@ class _Calls:
         """Make a recorded call again, at its place."""
         app = self._app(task)
         args, kwargs = self._arguments(task)
-        label = task.label if task.label is not None else str(self._record.columns.occurrence[task.id])
-        with contextlib.ExitStack() as places:
-            for name, which in _SEGMENT.findall(self._record.scope_of(task.id)):
-                places.enter_context(scope(name, which))
-            future = self._made[task.id] = self._kernel.submit(app, args, {**kwargs, "label": label})
+        if "label" not in app.accepts:  # else it is one of the arguments
+            kwargs = {**kwargs, "label": _label(task)}
+        with scopes.at(_places(task)):
+            future = self._made[task.id] = self._kernel.submit(app, args, kwargs)
         return future
 
     def _app(self, task: TaskRecord) -> AppBase:
         number = task.app.number
         if number not in self._apps:
-            self._apps[number] = find_app(task.app.name, task.app.module)
+            self._apps[number] = found = find_app(task.app.name, task.app.module)
+            _check_is_it(found, task, self._record)
         return self._apps[number]
 
     def _arguments(self, task: TaskRecord) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if task.call is not None:
-            return recorded.opened(task.call, self._result)
+            here = partial(inherited.here, self._record, task.id)
+            return recorded.opened(task.call, lambda wanted: self._result(wanted._replace(task=here(wanted.task))))
         columns = self._record.columns
         args = tuple(self._value(each) for each in columns.arguments[task.id] or ())
         return args, {name: self._value(each) for name, each in columns.keywords.get(task.id, {}).items()}
@@ -167,11 +185,13 @@ class _Calls:
     def _result(self, wanted: ResultOf) -> Any:
         """The future of a task that is made again, or the stored result of another."""
         # What is verified is given what it was given before.
-        found: Any = None if self._guide.orders.style == VERIFY else self._made.get(wanted.task)
+        verifies = self._guide.orders.style == VERIFY
+        found = None if verifies else self._made.get(wanted.task)
         if found is not None:
-            return _lifted(found, wanted)
-        task = TaskRecord(self._record, wanted.task)
-        known = None if task.key is None else self._kernel.known(task.key)
+            return wanted.of(found)
+        task = self._record.task(wanted.task)
+        key = task.key
+        known = None if key is None else self._kernel.stored(key) if verifies else self._kernel.known(key)
         if known is None:
             raise UsageError(
                 f"the result of {task.path} is needed, and not stored; select it too, or use from_={task.path!r}"
@@ -200,7 +220,33 @@ def _is_reference(given: Any) -> bool:
     return isinstance(given, Mapping) and "task" in given and "of" not in given
 
 
-def _lifted(future: Any, wanted: ResultOf) -> Any:
-    for how, which in wanted.steps:
-        future = future[which] if how == "item" else getattr(future, which)
-    return future
+def _label(task: TaskRecord) -> str:
+    return str(task.run.columns.occurrence[task.id]) if task.label is None else task.label
+
+
+def _places(task: TaskRecord) -> list[tuple[str, str]]:
+    """The blocks and joins that a task is in, the outermost first."""
+    columns, found = task.run.columns, list[tuple[str, str]]()
+    parent, scope = columns.parent[task.id], columns.scope[task.id]
+    while parent >= 0 or scope >= 0:
+        if scope in columns.scopes:
+            _, _, _, scope, name, label, *_ = columns.scopes[scope]
+        elif parent >= 0:
+            around = TaskRecord(task.run, parent)
+            name, label = around.name, _label(around)
+            parent, scope = columns.parent[parent], columns.scope[parent]
+        else:
+            break
+        found.insert(0, (name, label))
+    return found
+
+
+def _check_is_it(app: AppBase, task: TaskRecord, record: RunRecord) -> None:
+    """Check that an app that was found by its name is the one that a task was a call of, where there were several."""
+    was = task.app
+    namesakes = {(each.code, each.file, each.line) for each in record.apps.values() if each.name == was.name}
+    if len(namesakes) > 1 and not (was.code and app.cache and app.key_makers[0].code_digest.hex() == was.code):
+        raise UsageError(
+            f"there are {len(namesakes)} apps called {was.name!r} in run {record.id}, and which of them {task.path} was of "
+            f"cannot be told without the program; use from_={task.path!r}"
+        )

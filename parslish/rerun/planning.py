@@ -18,13 +18,20 @@ from parslish.secret import Keys
 from parslish.store.reader import Store
 
 
+ARGUMENTS, RESULT = "arguments were", "result was"  # that somebody put in a task's place
+
+
 def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
     """What a re-execution would do, as far as that can be known from what is stored."""
     forced = {task.id: reason for path, reason in told.forced.items() if (task := record.find(path)) is not None}
+    edited: dict[str, set[int]] = {ARGUMENTS: set(), RESULT: set()}
     for path, edit in told.edits.items():
         task = record.find(path)
         if task is not None:
-            forced[task.id] = "its result was edited" if edit.arguments is None else "its arguments were edited"
+            what = RESULT if edit.arguments is None else ARGUMENTS
+            edited[what].add(task.id)
+            forced[task.id] = f"its {what} edited"
+    edges = Edges(record)
     store = Store.open((), keys, found=lambda: _stores(record))
     try:
         found = planned(
@@ -35,15 +42,29 @@ def plan(record: RunRecord, told: Orders, keys: Keys) -> Plan:
             stored=store.__contains__ if told.reuse else lambda key: False,
             changed_code=set(told.replace),
             all=told.style == ALL,
-            edges=Edges(record),
+            edges=edges,
             known=_origins(record, keys),
         )
     finally:
         store.close()
-    if not told.is_by_record:
-        return found
-    chosen = set(told.selected)  # and nothing else is touched
-    return dataclasses.replace(found, reuse=(), unknown=(), run=[id for id in found.run if id in chosen])
+    if told.is_by_record:
+        chosen = set(told.selected)  # and nothing else is touched
+        return dataclasses.replace(found, reuse=(), unknown=(), run=[id for id in found.run if id in chosen])
+    return _with_results(found, edited[RESULT], edges) if edited[RESULT] else found
+
+
+def _with_results(found: Plan, edited: set[int], edges: Edges) -> Plan:
+    """The plan with tasks that were given a result: they are not run, and what they had submitted is not either."""
+    given, parents = set(edited), found.record.columns.parent
+    for id in found.record.ids():  # a join before what it submitted
+        if parents[id] in given:
+            given.add(id)
+    return dataclasses.replace(
+        found,
+        reuse=edges.topological([*found.reuse, *given]),
+        run=[id for id in found.run if id not in given],
+        unknown=[id for id in found.unknown if id not in given],
+    )
 
 
 def _origins(record: RunRecord, keys: Keys) -> dict[int, RunRecord]:

@@ -70,7 +70,7 @@ def only(run: RecordedRun, expression: str | list[str], ok: bool = True) -> Reco
         ("take(x=give(1), y=2)", "take ('x', 1) ('y', 2)"),
         ("take(1, 'text', None, 2.5, b'bytes')", "take 1 text None 2.5 b'bytes'"),
         ("take('t' * 2000)", f"take {'t' * 2000}"),
-        ("take(2 ** 100, 1j, ..., float('inf'))", f"take {2**100} 1j Ellipsis inf"),
+        ("take([2 ** 100], 1j, ..., float('inf'))", f"take [{2**100}] 1j Ellipsis inf"),
         ("take(Path('a'), range(3))", "take a range(0, 3)"),
         ("take(float('nan'))", "take nan"),
         ("take()", "take"),
@@ -293,10 +293,13 @@ GUARDED: list[tuple[str, str]] = [
     ("a context manager", "import contextlib\nwith contextlib.suppress(Exception):\n    give(1).result()\n"),
     ("a generator", "for x in (give(i).result() for i in (1, 2)):\n    note('program', x)\n"),
     ("a finally that calls", "try:\n    give(1).result()\nfinally:\n    give(2).result()\n"),
-    ("a bare except", "try:\n    give(1).result()\nexcept:\n    note('caught')\nnote('went on')\n"),
-    ("a bare except that calls", "try:\n    give(1).result()\nexcept:\n    pass\ngive(2).result()\nnote('went on')\n"),
+    ("a bare except", "try:\n    give(1).result()\nexcept:\n    note('caught')\n"),
+    ("a bare except that calls", "try:\n    give(1).result()\nexcept:\n    pass\ngive(2).result()\nnote('program')\n"),
     ("a thread", "import threading\nt = threading.Thread(target=lambda: give(1).result())\nt.start()\nt.join()\n"),
-    ("two threads", "from concurrent.futures import ThreadPoolExecutor as P\nlist(P(2).map(lambda i: give(i).result(), range(2)))\n"),
+    (
+        "two threads",
+        "from concurrent.futures import ThreadPoolExecutor as P\nlist(P(2).map(lambda i: give(i).result(), range(2)))\n",
+    ),
     ("asyncio", "import asyncio\nasync def main():\n    return await give(1)\nasyncio.run(main())\n"),
 ]
 
@@ -308,7 +311,7 @@ def test_a_program_is_left_in_order_whatever_guards_its_calls(calls: str) -> Non
     ran = executed()
     bodies = [each for each in ran if each.startswith("give")]
     assert len(bodies) == 1, ran
-    assert not any(each.startswith("program") or each == "went on" for each in ran), ran
+    assert not any(each.startswith("program") for each in ran), ran
     assert set(statuses(new)) == {"-/give[0]"}
     assert new.status == "completed"
 

@@ -105,6 +105,15 @@ def test_a_failed_re_execution_is_one_that_can_be_re_executed() -> None:
     assert executed() == ["unreliable", "end"]
 
 
+def test_a_run_may_be_re_executed_from_failure_until_luck_has_turned() -> None:
+    run = bad_luck()
+    Path("luck").write_text("0.2 0.2 0.8")
+    new = run.rerun(from_failure=True, retries=2)
+    assert executed() == ["unreliable", "unreliable", "unreliable", "end"]
+    assert statuses(new) == {START: "reused", UNRELIABLE: "done", END: "done"}
+    assert [each.parent and each.parent.id for each in parslish.runs()] == [None, "000", "001", "002"]
+
+
 # -- "… grouped with the original run … The original job execution metadata is not overwritten"
 
 

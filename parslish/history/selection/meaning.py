@@ -114,7 +114,8 @@ class Meaning:
         found = self.task_at(at.address)
         if found is None:
             return frozenset()
-        return self._twins.get(at.address) or frozenset((found,))
+        twins = frozenset[int]() if at.is_loc else self._twins.get(at.address)
+        return twins or frozenset((found,))
 
     def task_at(self, address: str) -> int | None:
         """The id of the task with a path, a loc or an id; one that is not there is noted as unknown."""
@@ -136,12 +137,9 @@ class Meaning:
 
     def _walked(self, walk: Walk) -> frozenset[int]:
         of = self.ids(walk.of)
-        found: set[int] = set(of)
-        if walk.up:
-            found |= self.edges.ancestors(of, depth_of(walk.up))
-        if walk.down:
-            found |= self.edges.descendants(of, depth_of(walk.down))
-        return self.all & found
+        up = self.edges.ancestors(of, depth_of(walk.up)) if walk.up else ()
+        down = self.edges.descendants(of, depth_of(walk.down)) if walk.down else ()
+        return self.all.intersection(of.union(up, down))
 
     # ---------------------------------------------------------------------------------- lookups
 
