@@ -216,15 +216,35 @@ class DataFuture(_LiftingFuture):
         return f"<DataFuture of {self.file_obj} from {self.parent!r}>"
 
 
+class StoredFuture(_LiftingFuture):
+    """The future of a result that an earlier run has stored: done from the beginning, and no task's of this run."""
+
+    def __init__(self, key: bytes, value: Any) -> None:
+        super().__init__()
+        self._key = key
+        self.set_result(value)
+
+
 def task_id(future: Future[Any]) -> int | None:
     """The id of the task behind a future, its item, attribute or file; None for a foreign future."""
+    whole = _whole(future)
+    return whole.tid if isinstance(whole, AppFuture) else None
+
+
+def stored_key(future: Future[Any]) -> bytes | None:
+    """The key of the stored result behind a future, as `task_id`; None for others."""
+    whole = _whole(future)
+    return whole._key if isinstance(whole, StoredFuture) else None
+
+
+def _whole(future: Future[Any]) -> Future[Any]:
+    """The future of which another one is of an item, attribute or file."""
     # Not by way of `__dict__`: to make one, CPython takes the attributes out of the object, and with the garbage
     # collector's help may let another thread write to them meanwhile, into nowhere.
-    while not isinstance(future, AppFuture):
+    while True:
         if isinstance(future, Lifted):
             future = future._parent
         elif isinstance(future, DataFuture):
             future = future.parent
         else:
-            return None
-    return future.tid
+            return future

@@ -110,8 +110,8 @@ class Guide:
         if self._forces_nothing:
             return None
         orders, path = self.orders, task.path
-        reason = orders.forced.get(path)
-        partly = path in orders.partly
+        reason = None if self._was_elsewhere(task) else orders.forced.get(path)
+        partly = reason is not None and path in orders.partly
         if reason is None and self._forces is not None and self._forces.matches(_Candidate(task)):
             reason = f"selected by {orders.expression}"
         if reason is None and orders.dependents:
@@ -140,6 +140,16 @@ class Guide:
         """Whether a task was found to be computed, whatever is known."""
         with self._lock:
             return task.id in self._whole or task.id in self._partly
+
+    def _was_elsewhere(self, task: Task) -> bool:
+        """Whether a call at the place of a forced one was another, unforced call before: key first, then path."""
+        if task.key is None or task.path not in self.orders.forced or task.key in self.orders.forced_keys:
+            return False
+        return task.key in self._keys_before
+
+    @functools.cached_property
+    def _keys_before(self) -> frozenset[bytes | None]:
+        return frozenset(self.record.columns.key)
 
     def _why_dependent(self, task: Task, dependencies: Sequence[Future[Any]]) -> str | None:
         with self._lock:

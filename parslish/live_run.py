@@ -224,8 +224,8 @@ def _checkpoints(config: Config, told: Orders | None) -> list[str]:
         return _configured(config)
     if not told.reuse:
         return []
-    parent = str(told.parent / folder.CHECKPOINT)
-    return list(dict.fromkeys([*_configured(config), *([parent] if os.path.isdir(parent) else [])]))
+    chain = [str(run / folder.CHECKPOINT) for run in lineage.chain(told.parent)]
+    return list(dict.fromkeys([*_configured(config), *filter(os.path.isdir, chain)]))
 
 
 def _configured(config: Config) -> list[str]:

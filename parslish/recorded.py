@@ -12,7 +12,6 @@ import decimal
 import fractions
 import pickle
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
@@ -21,7 +20,7 @@ from parslish import codec, graph, interrupts
 from parslish.bash import AUTO_LOGNAME, auto_logname
 from parslish.errors import SerializationError
 from parslish.files import File
-from parslish.future import DataFuture, Lifted, steps_to, task_id
+from parslish.future import DataFuture, Lifted, steps_to, stored_key, task_id
 from parslish.history import event, previews
 from parslish.history.event import CALL_BYTES
 from parslish.history.previews import PATHS, Preview
@@ -48,9 +47,12 @@ class Described(NamedTuple):
 
 
 class ResultOf(NamedTuple):
-    """Stands for the result of a task, or for a part of it or a file that it writes, among arguments that were kept."""
+    """Stands for the result of a task, or for a part of it or a file that it writes, among arguments that were kept.
 
-    task: int
+    `task` is its id, or, for a result that another run had stored, the key of that.
+    """
+
+    task: int | bytes
     steps: tuple[tuple[str, Any], ...] = ()
 
     def of(self, result: Any) -> Any:
@@ -113,7 +115,9 @@ def preview(value: Any) -> Preview:
         if reference is None:
             return {"repr": "<a future of no task>"}
         of = "".join(_step_text(*step) for step in reference.steps[:_STEPS])
-        return {"task": reference.task, "of": of} if of else {"task": reference.task}
+        whole = reference.task
+        found: dict[str, Any] = {"task": whole} if isinstance(whole, int) else {"stored": whole.hex()}
+        return {**found, "of": of} if of else found
     if issubclass(type(value), File):
         return previews.of_path(value) or previews.of(value)
     return previews.of(value)
@@ -125,16 +129,17 @@ def _step_text(how: str, which: Any) -> str:
 
 def _is_told(preview: Preview) -> bool:
     """Whether a preview is all there is of an argument."""
-    return not isinstance(preview, dict) or preview.keys() == {"task"}
+    return not isinstance(preview, dict) or preview.keys() in ({"task"}, {"stored"})
 
 
 def _reference(future: Future[Any]) -> ResultOf | None:
     task = task_id(future)
-    if task is None:
+    whole = stored_key(future) if task is None else task
+    if whole is None:
         return None
     if isinstance(future, DataFuture):
-        return ResultOf(task, (("file", future.file_obj),))
-    return ResultOf(task, tuple(steps_to(future)))
+        return ResultOf(whole, (("file", future.file_obj),))
+    return ResultOf(whole, tuple(steps_to(future)))
 
 
 def _flat(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -218,7 +223,7 @@ def _parts(kind: type, value: Any) -> Sequence[Any] | None:
         return [value.start, value.stop, value.step]
     if kind is fractions.Fraction:
         return [value.numerator, value.denominator]
-    if kind is uuid.UUID:
+    if previews.is_of(kind, "uuid") and kind.__name__ == "UUID":
         return [value.int]
     if kind is datetime.datetime or kind is datetime.time:
         return [value.tzinfo]
@@ -232,7 +237,7 @@ def _parts(kind: type, value: Any) -> Sequence[Any] | None:
 
 
 def _parts_of_future(future: Future[Any]) -> Sequence[Any] | None:
-    if task_id(future) is None:
+    if _reference(future) is None:
         return None
     if isinstance(future, DataFuture):
         return [future.file_obj]

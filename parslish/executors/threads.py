@@ -6,6 +6,7 @@ its thread until it returns.
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import queue
 import threading
@@ -117,15 +118,20 @@ class ThreadPoolExecutor(Executor):
 
     @staticmethod
     def _work(tasks: queue.SimpleQueue[Try | None]) -> None:
-        worker, clock = worker_name(), CpuClock(time.thread_time)
-        entered: Sink | None = None
-        while (attempt := tasks.get()) is not None:
-            if attempt.task is not None and attempt.sink is not entered:
-                entered = attempt.sink
-                entered.enter_thread(attempt)
-            if attempt.sink.started(attempt, worker):
-                attempt.sink.deliver(_run(attempt, worker, clock))
-            del attempt  # an idle thread must not keep arguments and results alive
+        # In a context of its own: what `enter_thread` says of this thread holds for this work alone.
+        contextvars.Context().run(_work, tasks)
+
+
+def _work(tasks: queue.SimpleQueue[Try | None]) -> None:
+    worker, clock = worker_name(), CpuClock(time.thread_time)
+    entered: Sink | None = None
+    while (attempt := tasks.get()) is not None:
+        if attempt.task is not None and attempt.sink is not entered:
+            entered = attempt.sink
+            entered.enter_thread(attempt)
+        if attempt.sink.started(attempt, worker):
+            attempt.sink.deliver(_run(attempt, worker, clock))
+        del attempt  # an idle thread must not keep arguments and results alive
 
 
 def _run(attempt: Try, worker: str, clock: CpuClock) -> Reply:

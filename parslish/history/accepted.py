@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 from parslish.history import marks
 from parslish.secret import Keys
 
 _WHAT: Final = "accept"
+_CODE: Final = re.compile("[0-9a-f]{64}")
 
 
 def write(run_dir: Path, keys: Keys, app: str, code: str, earlier: str, *, reason: str, user: str) -> None:
@@ -23,10 +25,11 @@ class Accepted:
     """What was accepted in a run folder."""
 
     def __init__(self, run_dir: Path, keys: Keys) -> None:
-        self._earlier: Mapping[tuple[str, str], list[str]] = defaultdict(list)
+        self._earlier: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for mark in marks.read(run_dir, keys):
-            if mark.what == _WHAT:
-                self._earlier[mark.facts["app"], mark.facts["code"]].append(mark.facts["earlier"])
+            app, code, earlier = (mark.facts.get(name) for name in ("app", "code", "earlier"))
+            if mark.what == _WHAT and isinstance(app, str) and _is_code(code) and _is_code(earlier):
+                self._earlier[app, code].append(earlier)
 
     def __bool__(self) -> bool:
         return bool(self._earlier)
@@ -41,3 +44,7 @@ class Accepted:
                 found.append(each)
                 waiting += self._earlier.get((app, each), ())
         return found
+
+
+def _is_code(found: object) -> TypeGuard[str]:
+    return isinstance(found, str) and _CODE.fullmatch(found) is not None

@@ -28,6 +28,9 @@ _FAILED_AS: Final = {
 _ENDED: Final = frozenset({DONE, REUSED, FAILED, UPSTREAM_FAILED, CANCELLED})
 _GROWTH: Final = 4096
 _FEW: Final = 1 << 16
+_NONE: Final = type(None)
+_BYTES: Final = frozenset({bytes})
+_NO_DIGESTS: Final = (b"",)
 
 
 class Columns:
@@ -35,6 +38,7 @@ class Columns:
 
     def __init__(self) -> None:
         self._most = 0
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.count = 0  #: rows; ids of which nothing is known have app -1
         self.app = array("i")
         self.status = bytearray()
@@ -76,6 +80,7 @@ class Columns:
         self._most = most
         takes: dict[int, Callable[[Event], None]] = {
             Kind.SUBMIT: self._submit, Kind.START: self._start, Kind.END: self._end, Kind.REUSE: self._reuse,
+            Kind.ARGUMENTS: self._arguments,
             **dict.fromkeys(self._rare, self._take_rare),
         }  # fmt: skip
         nothing: Callable[[Event], None] = lambda event: None  # noqa: E731 — of a kind that is not known
@@ -102,20 +107,18 @@ class Columns:
         self.parent[task], self.position[task], self.occurrence[task] = parent, position, occurrence
         if label is not None:
             self.label[task] = label
-        if dependencies:
-            self._depends(task, dependencies)
+        if dependencies and (known := _ids(dependencies, task)):
+            self.dependencies[task] = known
         if rest:
-            arguments, keywords, self.scope[task], *more = rest
+            arguments, keywords, scope, *more = rest
+            if scope < UNKNOWN:
+                raise ValueError
+            self.scope[task] = scope
             if arguments is not None:
                 self.arguments[task] = _previews(arguments)
             if keywords or more:
                 self._describe(task, keywords, *more)
         self.app[task] = app  # the last: who has one is told of
-
-    def _depends(self, task: int, dependencies: tuple[int, ...]) -> None:
-        known = tuple([each for each in array("q", dependencies) if 0 <= each < task])
-        if known:
-            self.dependencies[task] = known
 
     def _describe(
         self, task: int, keywords: Any, inputs: Any = (), outputs: Any = (), call: Any = None, *more: Any
@@ -153,8 +156,10 @@ class Columns:
         _, task, time, key, worker, started, duration, cpu, peak_memory, *result = event
         if not 0 <= task < self.count:
             self._row(task)
+        if type(key) is not bytes and key is not None:
+            raise TypeError
         self.ended[task], self.started[task], self.duration[task] = time, started, duration
-        self.cpu[task], self.peak_memory[task], self.key[task] = cpu, peak_memory, _key(key)
+        self.cpu[task], self.peak_memory[task], self.key[task] = cpu, peak_memory, key
         if worker is not None:
             self.worker[task] = worker
         if result:
@@ -166,14 +171,26 @@ class Columns:
         _, task, time, key, run, origin, *result = event
         if not 0 <= task < self.count:
             self._row(task)
-        if type(origin) is not int or not (run is None or type(run) is int):
+        if type(origin) is not int or type(run) not in (int, _NONE) or type(key) not in (bytes, _NONE):
             raise TypeError
         self.ended[task] = self.started[task] = time
-        self.key[task], self.origin[task] = _key(key), (run, origin)
+        self.key[task], self.origin[task] = key, (run, origin)
         if result:
             self.result[task] = result[0] if type(result[0]) in ATOMS else previews.read(result[0])
         if self.status[task] not in _ENDED:
             self.status[task] = REUSED
+
+    def _arguments(self, event: Event) -> None:
+        kind, task, names, digests, arguments, *_ = event
+        if type(task) is not int or not len(names) == len(digests) == len(arguments):
+            raise ValueError
+        known = self._names.get(names)  # the same for all calls of an app
+        if known is None:
+            known = self._names[names] = _texts(names)
+        if any(digests) and not _BYTES.issuperset(map(type, digests)):
+            raise TypeError
+        shown = tuple(digests) if any(digests) else _NO_DIGESTS * len(names)
+        self.bound[task] = (kind, task, known, shown, _previews(arguments))
 
     # ---------------------------------------------------------------------------------- events of which there are few
 
@@ -196,12 +213,6 @@ class Columns:
         elif before not in _ENDED and number >= tries:
             self.status[task] = RETRYING
 
-    def _arguments(self, event: Event) -> None:
-        kind, task, names, digests, arguments, *_ = event
-        if not len(names) == len(digests) == len(arguments) or not {bytes}.issuperset(map(type, digests)):
-            raise ValueError
-        self.bound[task] = (kind, task, _texts(names), digests, _previews(arguments))
-
     def _miss(self, event: Event) -> None:
         self.missed[event[1]] = event[2], event[3]
 
@@ -209,7 +220,7 @@ class Columns:
         self.forced[event[1]] = event[2]
 
     _rare: ClassVar[Mapping[int, Callable[[Columns, Event], None]]] = {
-        Kind.FAIL: _fail, Kind.ARGUMENTS: _arguments, Kind.MISS: _miss, Kind.FORCE: _force,
+        Kind.FAIL: _fail, Kind.MISS: _miss, Kind.FORCE: _force,
         Kind.APP: lambda self, event: self.apps.__setitem__(event[1], event),
         Kind.WORKER: lambda self, event: self.workers.__setitem__(event[1], event[2]),
         Kind.SCOPE: lambda self, event: self.scopes.__setitem__(event[1], event),
@@ -222,18 +233,22 @@ class Columns:
     # ---------------------------------------------------------------------------------- rows
 
     def _row(self, task: int) -> None:
-        if not 0 <= task < self._most:
+        if type(task) is not int or not 0 <= task < self._most:
             raise ValueError
-        self.reach(task)
-
-    def reach(self, task: int) -> None:
-        """Have a row for a task that has none; rows come many at a time."""
-        room = len(self.status)
-        if task >= room:
-            self._make_room(max(_GROWTH, task + 1 - room, room // 2))
+        if task >= len(self.status):
+            self._make_room(task)
         self.count = task + 1
 
-    def _make_room(self, more: int) -> None:
+    def reach(self, task: int) -> None:
+        """Have a row for a task that has none."""
+        if task >= len(self.status):
+            self._make_room(task)
+        self.count = task + 1
+
+    def _make_room(self, task: int) -> None:
+        """Rows come many at a time."""
+        room = len(self.status)
+        more = max(_GROWTH, task + 1 - room, room // 2)
         for name, empty in _EMPTY.items():
             getattr(self, name).extend(empty * more)
 
@@ -253,10 +268,11 @@ _EMPTY: Final[Mapping[str, Any]] = {
 }
 
 
-def _key(found: Any) -> bytes | None:
-    if found is not None and type(found) is not bytes:
-        raise TypeError
-    return found
+def _ids(found: Any, task: int) -> tuple[int, ...]:
+    """The ids of earlier tasks among these: a future of another kernel's may be there too."""
+    if len(found) == 1 and type(found[0]) is int and 0 <= found[0] < task:
+        return tuple(found)
+    return tuple([each for each in array("q", found) if 0 <= each < task])
 
 
 def _texts(found: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ of it run again, finds them at their places, through any number of re-executions
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -93,6 +94,7 @@ class _Graft:
         self._composed: dict[int, _Ids] = {}
         self._apps: dict[int, int] = {}
         self._scopes: dict[int, int] = {-1: -1}
+        self._scope_numbers = itertools.count(max(record.columns.scopes, default=-1) + 1)
 
     def add(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Copy what joins had submitted; each pair is a join there, and the one here that reused it."""
@@ -189,10 +191,13 @@ class _Graft:
         return self._apps[number]
 
     def _scope(self, number: int) -> int:
+        if number not in self._from.scopes:  # it was lost
+            return -1
         if number not in self._scopes:
             kind, _, parent, outer, name, label, *_ = self._from.scopes[number]
-            new = self._scopes[number] = max(self._to.scopes, default=-1) + 1
-            self._to.scopes[new] = (kind, new, self._ids.get(parent, parent), self._scope(outer), name, label)
+            outer = self._scope(outer)  # before it: a scope within another has the higher number
+            new = self._scopes[number] = next(self._scope_numbers)
+            self._to.scopes[new] = (kind, new, self._ids.get(parent, parent), outer, name, label)
         return self._scopes[number]
 
 

@@ -55,7 +55,8 @@ class Journal:
         self._numbers = itertools.count()
 
     def run_started(self, facts: Mapping[str, Any]) -> None:
-        self._add((Kind.RUN_START, time.time(), dict(facts)))
+        if self._recorder is not None:
+            self._recorder.add_now((Kind.RUN_START, time.time(), dict(facts)))
 
     def submitted(self, task: Task, dependencies: Sequence[Future[Any]], described: Described | None = None) -> None:
         """A call was made; `described` is there where it is not plain."""

@@ -93,7 +93,7 @@ class Places:
         if scope < 0:
             return self._part(parent), (found.parent[parent], found.scope[parent])
         _, _, _, outer, name, label, *_ = found.scopes.get(scope, _NO_SCOPE)
-        return f"{name}[{label}]", (parent, outer if outer < scope else UNKNOWN)
+        return f"{name}[{label}]", (parent, outer if 0 <= outer < scope else UNKNOWN)
 
     def _part(self, id: int) -> str:
         found = self._columns

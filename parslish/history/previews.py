@@ -1,7 +1,8 @@
 """Owns previews: what a run's record says of an argument or a result, short and without running anybody's code.
 
 A preview is the value itself where that is a short text, a number, a truth value or None; else a dict: `{"task": 3}`
-the result of that task (with `"of"`: that item or attribute of it), `{"file": path}`, or `{"repr": text}`.
+the result of that task (with `"of"`: that item or attribute of it), `{"stored": key}` what another run had stored,
+`{"file": path}`, or `{"repr": text}`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ ARGUMENTS = 256  # of a call, given by position or by name, that are told of
 TEXT = 100  # characters of a text, or bytes, that are kept
 WHOLE = 300  # characters of a preview
 PATH = 4096  # characters of a path
+_KEY_DIGITS: Final = 12
 _PARTS = 6  # of a container
 _DEPTH = 3
 #: Types of values that are previews of themselves, if they are short.
 ATOMS: Final = frozenset({int, float, str, bytes, bool, type(None)})
 _SHORT: Final = frozenset({float, bool, type(None)})
 _LARGEST: Final = 1 << 63
+#: The types of what a preview that is a dict may say.
+_FIELDS: Final[Mapping[Any, type]] = {"task": int, "stored": str, "of": str, "file": str, "repr": str}
 #: Those of Python itself: a class made of them may have methods of its own.
 PATHS: Final = frozenset({PurePath, PurePosixPath, PureWindowsPath, PosixPath, WindowsPath})
 _BRACKETS: Final[Mapping[type, tuple[str, str]]] = {
@@ -105,9 +109,9 @@ def read(found: Any) -> Preview:
 
 
 def _is_sound(found: Any) -> bool:
-    if type(found) is not dict or not found or not {"task", "of", "file", "repr"}.issuperset(found):
+    if type(found) is not dict or not found:
         return False
-    return all(type(said) is (int if name == "task" else str) for name, said in found.items())
+    return list(map(type, found.values())) == list(map(_FIELDS.get, found))
 
 
 def text(preview: Any) -> str:
@@ -117,6 +121,8 @@ def text(preview: Any) -> str:
         return repr(found)
     if "task" in found:
         return f"task {found['task']}{found.get('of', '')}"
+    if "stored" in found:
+        return f"the stored result {found['stored'][:_KEY_DIGITS]}…{found.get('of', '')}"
     return str(found.get("file", found.get("repr", "…")))
 
 

@@ -59,6 +59,10 @@ class Recorder:
         if self._idle:
             self._wake.set()
 
+    def add_now(self, first: Event) -> None:
+        """Write an event at once: without what its run is a run of, one that is killed now could not be resumed."""
+        self._log.append(Type.EVENT, event.pack([first]))
+
     def close(self) -> None:
         """Write what is left and close the segment."""
         self._closing.set()

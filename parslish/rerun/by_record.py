@@ -10,7 +10,7 @@ import concurrent.futures
 import sys
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from parslish import loader, recorded, scopes
 from parslish.apps import AppBase, known_apps
 from parslish.errors import UsageError, near
+from parslish.future import StoredFuture
 from parslish.history import inherited, previews
 from parslish.history.edges import VALUE, Edges, edges
 from parslish.history.record import RunRecord, TaskRecord
@@ -174,29 +175,34 @@ class _Calls:
     def _arguments(self, task: TaskRecord) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if task.call is not None:
             here = partial(inherited.here, self._record, task.id)
-            return recorded.opened(task.call, lambda wanted: self._result(wanted._replace(task=here(wanted.task))))
+            return recorded.opened(task.call, lambda wanted: self._result(_translated(wanted, here)))
         columns = self._record.columns
         args = tuple(self._value(each) for each in columns.arguments[task.id] or ())
         return args, {name: self._value(each) for name, each in columns.keywords.get(task.id, {}).items()}
 
     def _value(self, given: Any) -> Any:
-        return self._result(ResultOf(given["task"])) if _is_reference(given) else given
+        if not _is_reference(given):
+            return given
+        return self._result(ResultOf(given["task"] if "task" in given else bytes.fromhex(given["stored"])))
 
     def _result(self, wanted: ResultOf) -> Any:
         """The future of a task that is made again, or the stored result of another."""
         # What is verified is given what it was given before.
         verifies = self._guide.orders.style == VERIFY
-        found = None if verifies else self._made.get(wanted.task)
+        found = None if verifies or isinstance(wanted.task, bytes) else self._made.get(wanted.task)
         if found is not None:
             return wanted.of(found)
-        task = self._record.task(wanted.task)
-        key = task.key
+        key, name = self._key_and_name(wanted.task)
         known = None if key is None else self._kernel.stored(key) if verifies else self._kernel.known(key)
-        if known is None:
-            raise UsageError(
-                f"the result of {task.path} is needed, and not stored; select it too, or use from_={task.path!r}"
-            )
-        return wanted.of(known.value)
+        if key is None or known is None:
+            raise UsageError(f"the result of {name} is needed, and not stored; select it too, or use from_={name!r}")
+        return wanted.of(StoredFuture(key, known.value))
+
+    def _key_and_name(self, whole: int | bytes) -> tuple[bytes | None, str]:
+        if isinstance(whole, bytes):
+            return whole, f"an earlier run with key {whole.hex()[:12]}"
+        task = self._record.task(whole)
+        return task.key, task.path
 
 
 def find_app(name: str, module: str) -> AppBase:
@@ -217,7 +223,12 @@ def find_app(name: str, module: str) -> AppBase:
 
 
 def _is_reference(given: Any) -> bool:
-    return isinstance(given, Mapping) and "task" in given and "of" not in given
+    return isinstance(given, Mapping) and given.keys() in ({"task"}, {"stored"})
+
+
+def _translated(wanted: ResultOf, here: Callable[[int], int]) -> ResultOf:
+    """The same with the id that a task has in this record."""
+    return wanted._replace(task=here(wanted.task)) if isinstance(wanted.task, int) else wanted
 
 
 def _label(task: TaskRecord) -> str:
@@ -247,6 +258,6 @@ def _check_is_it(app: AppBase, task: TaskRecord, record: RunRecord) -> None:
     namesakes = {(each.code, each.file, each.line) for each in record.apps.values() if each.name == was.name}
     if len(namesakes) > 1 and not (was.code and app.cache and app.key_makers[0].code_digest.hex() == was.code):
         raise UsageError(
-            f"there are {len(namesakes)} apps called {was.name!r} in run {record.id}, and which of them {task.path} was of "
-            f"cannot be told without the program; use from_={task.path!r}"
+            f"there are {len(namesakes)} apps called {was.name!r} in run {record.id}, and which of them {task.path} "
+            f"was of cannot be told without the program; use from_={task.path!r}"
         )

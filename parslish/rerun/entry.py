@@ -85,7 +85,7 @@ def start_workflow(record: RunRecord, told: Orders, keys: Keys, inputs: Any, con
 def _start_script(record: RunRecord, told: Orders, keys: Keys) -> tuple[Path, int]:
     told.write(keys)
     entry = _entry(record)
-    command, cwd = [str(each) for each in entry.get("command", ())], str(entry.get("cwd", "."))
+    command, cwd = [str(each) for each in entry.get("command", ())], _working_folder(record)
     if command == sys.orig_argv:
         raise UsageError(
             f"run {record.id} is of this very program, which would start itself again and again; ask for that from "
@@ -114,6 +114,16 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
     except KeyboardInterrupt:
         process.wait()
         raise
+
+
+def _working_folder(record: RunRecord) -> str:
+    """Where a program was started; where that is gone, the place that is to the run folder as it was."""
+    was = str(_entry(record).get("cwd", "."))
+    run_dir = record.facts.get("run_dir")
+    if not os.path.isdir(was) and isinstance(run_dir, str):
+        now = os.path.normpath(record.path.parent / os.path.relpath(was, run_dir))
+        return now if os.path.isdir(now) else was
+    return was
 
 
 def _made_by(record: RunRecord, told: Orders, code: int) -> Path:

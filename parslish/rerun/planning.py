@@ -17,7 +17,6 @@ from parslish.orders import ALL, Orders
 from parslish.secret import Keys
 from parslish.store.reader import Store
 
-
 ARGUMENTS, RESULT = "arguments were", "result was"  # that somebody put in a task's place
 
 

@@ -81,7 +81,7 @@ def _events(
         occurrence = seen[task.parent, task.scope, task.app] = seen.get((task.parent, task.scope, task.app), -1) + 1
         yield (
             Kind.SUBMIT, id, 1000.0 + STEP * id, numbers[task.app], task.parent, position, occurrence, task.label,
-            tuple(task.needs), task.arguments, dict(task.keywords or {}), task.scope, task.inputs, task.outputs, None,
+            tuple(task.needs), task.arguments, task.keywords, task.scope, task.inputs, task.outputs, None,
         )  # fmt: skip
         yield from _ending(id, task, workers[task.worker])
     yield Kind.RUN_END, 9999.0, "completed", {}
