@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from parslish import graph, loader
-from parslish.errors import Paused, UsageError, near
+from parslish.errors import UsageError, is_of_pause, near
 from parslish.history import alive, card
 from parslish.history.folder import CHECKPOINT, EVENTS, numbered
 from parslish.history.lineage import COMPLETED as COMPLETED_RUN
@@ -145,7 +145,7 @@ class Dispatch:
 
     def _end(self, value: Any, exc: BaseException | None) -> None:
         kernel, is_stored = self._kernel, None
-        is_paused = isinstance(exc, Paused) or isinstance(getattr(exc, "__cause__", None), Paused)
+        is_paused = is_of_pause(exc)
         status = Status.COMPLETED if exc is None else Status.FAILED
         if not is_paused:
             now = time.time()

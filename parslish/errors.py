@@ -122,6 +122,13 @@ class Paused(TaskError):
     """A task was not begun, as its run was told to pause before it."""
 
 
+def is_of_pause(exc: BaseException | None) -> bool:
+    """Whether something was raised because a task was not begun, however far up."""
+    while exc is not None and not isinstance(exc, Paused):
+        exc = exc.__cause__
+    return exc is not None
+
+
 class AppTimeout(AppException):
     """A task ran longer than its `walltime`."""
 

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 from parslish import calls, loader, scopes, stopping
 from parslish.config import Config
-from parslish.errors import InternalError, KernelClosed, StoreError
+from parslish.errors import InternalError, KernelClosed, StoreError, is_of_pause
 from parslish.executors.base import Executor
 from parslish.executors.choice import Executors
 from parslish.future import AppFuture
-from parslish.history.lineage import COMPLETED, DID_NOT_START
+from parslish.history.lineage import COMPLETED, DID_NOT_START, PAUSED
 from parslish.live_run import LiveRun
 from parslish.memo import Known
 from parslish.memoizer import BasicMemoizer
@@ -238,7 +238,7 @@ class DataFlowKernel:
             return
         guide = self._scheduler.guide
         if guide is not None and guide.paused and reason == COMPLETED:
-            reason = "paused"
+            reason = PAUSED
         self.cleanup_called = True
         self._refusal = self._refusal or "has been cleaned up"
         for task in self._table.open_tasks():
@@ -324,4 +324,4 @@ class DataFlowKernel:
             return
         if self._config.exit_mode == "wait" and exc is None:
             self.wait_for_current_tasks()
-        self._close(COMPLETED if exc is None else f"ended by {type(exc).__name__}")
+        self._close(COMPLETED if exc is None or is_of_pause(exc) else f"ended by {type(exc).__name__}")

@@ -63,6 +63,7 @@ class LiveRun:
         self._findings_told = 0
         self._tell_findings()
         facts: dict[str, Any] = {"entry": entry.take()}
+        self._is_workflow = facts["entry"]["kind"] == entry.WORKFLOW
         self.lineage = _lineage(config, checkpoints, self.orders, facts["entry"])
         self.seed = seed_of_run(config.seed, self.lineage.root)  #: what its random numbers follow from
         self.trouble = Trouble(on_trouble, lambda what, sentence: self.journal.trouble(what, sentence))
@@ -197,7 +198,8 @@ class LiveRun:
         if not written:
             return f"run {self.path} kept no results; set checkpoint_mode to keep them"
         kept = "1 result is" if written == 1 else f"{written} results are"
-        return f"run {self.path}: {kept} in its checkpoint; run the same script again to go on from there"
+        again = f"use  parslish resume {self.path} " if self._is_workflow else "run the same script again"
+        return f"run {self.path}: {kept} in its checkpoint; {again} to go on from there"
 
 
 def _accepted(run_dir: Path, keys: Keys) -> Accepted | None:

@@ -74,6 +74,7 @@ _KINDS = frozenset(map(int, Kind))
 CALL_BYTES = 4096  # of the arguments of a call that are kept
 _PLAIN_CALL = b"M"  # then the arguments in msgpack; other forms of a call begin with a tag of `codec`
 
+_NUMBERS = frozenset({int, float, bool, type(None)})  # which a packer takes, or hands on as too large
 _NUMBER = (int, float)
 _BYTES_OR_NONE = (bytes, type(None))
 #: What the fields of rare kinds are, as far as they have to be there; `columns` looks at the others itself.
@@ -95,7 +96,16 @@ _TYPES: Mapping[int, tuple[Any, ...]] = {
 def pack(events: Iterable[Event]) -> bytes:
     """The body of one event frame. Long texts and numbers among arguments and results are cut short here, on the
     thread that writes, since few are."""
-    rows = [_PACKED[kind](event) if (kind := event[0]) in _PACKED else event for event in events]
+    rows = list(events)
+    for place, event in enumerate(rows):
+        kind = event[0]
+        # What most have is looked at here: to call a function for each would cost as much as to pack it.
+        if kind == _SUBMIT:
+            told = event[_ARGUMENTS]
+            if told and not (_NUMBERS.issuperset(map(type, told)) and len(told) <= previews.ARGUMENTS):
+                rows[place] = _submitted(event)
+        elif (kind == _END or kind == _REUSE) and type(event[-1]) not in _NUMBERS:
+            rows[place] = (*event[:-1], previews.of_atom(event[-1]))
     # Not one packer for all: two runs of a process may be at it. Names of files may hold what is no Unicode.
     packed: bytes = msgpack.packb(rows, default=previews.of_other, unicode_errors="surrogatepass")
     return packed
@@ -103,7 +113,8 @@ def pack(events: Iterable[Event]) -> bytes:
 
 def _submitted(event: Event) -> Event:
     arguments = event[_ARGUMENTS]
-    if type(arguments) is not tuple or (len(arguments) <= previews.ARGUMENTS and previews.are_short(arguments)):
+    is_described = type(arguments) is list  # and then these are previews
+    if is_described or (len(arguments) <= previews.ARGUMENTS and previews.are_short(arguments)):
         return event
     shown = previews.of_each(arguments, previews.of_atom)
     return (*event[:_ARGUMENTS], shown, *event[_ARGUMENTS + 1 :], (), (), _plain_call(arguments))
@@ -127,13 +138,6 @@ def plain_arguments(call: bytes) -> tuple[Any, ...] | None:
         return None
     found: tuple[Any, ...] = msgpack.unpackb(call[1:], use_list=False, unicode_errors="surrogatepass")
     return found
-
-
-def _resulted(event: Event) -> Event:
-    return event if previews.is_short(event[-1]) else (*event[:-1], previews.of_atom(event[-1]))
-
-
-_PACKED = {_SUBMIT: _submitted, _END: _resulted, _REUSE: _resulted}
 
 
 def rows(body: bytes) -> list[Event]:

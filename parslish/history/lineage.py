@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeGuard
 from parslish.history import card
 
 COMPLETED = "completed"
+PAUSED = "paused"
 DID_NOT_START = "did not start"
 _ROOT_LENGTH = 32
 

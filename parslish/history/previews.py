@@ -78,11 +78,13 @@ def of(value: Any) -> Preview:
     return {"repr": shown(value)} if path is None else path
 
 
-def of_each(values: Collection[Any], of: Callable[[Any], Preview]) -> list[Preview]:
+def of_each(values: Collection[Any], of: Callable[[Any], Preview]) -> tuple[Preview, ...]:
     """Previews of the arguments of a call, and how many more there are than are told of."""
     found = [of(each) for each in itertools.islice(values, ARGUMENTS)]
     more = len(values) - len(found)
-    return [*found, {"repr": f"… {more:,} more"}] if more else found
+    if more:
+        found.append({"repr": f"… {more:,} more"})
+    return tuple(found)  # which is nothing to the garbage collector when all of it is atoms
 
 
 def of_path(value: Any) -> dict[str, Any] | None:
@@ -92,7 +94,7 @@ def of_path(value: Any) -> dict[str, Any] | None:
 
 
 def of_other(value: Any) -> Preview:
-    """For a packer: of what it cannot carry."""
+    """For a packer: of what it cannot carry, as an integer of more than 64 bits."""
     return {"repr": shown(value)}
 
 

@@ -14,7 +14,7 @@ from parslish.errors import UsageError, near
 from parslish.history import card, inherited, lineage, marks
 from parslish.history.edges import Edges
 from parslish.history.folder import CHECKPOINT, EVENTS, numbered
-from parslish.history.lineage import DID_NOT_START
+from parslish.history.lineage import DID_NOT_START, PAUSED
 from parslish.history.record import RunRecord
 from parslish.orders import ONLY, Orders
 from parslish.rerun import accepting, entry, invalidation, making
@@ -260,9 +260,10 @@ class RecordedRun:
         )
         new = self._follow(told, inputs, config, strict)
         for _ in range(retries):
-            if not making.has_failures(new.record):
+            if new.status == PAUSED or not making.has_failures(new.record):
                 break
-            new = new.rerun(from_failure=True, replace=replace, config=config)
+            which = {"from_failure": True} if only is None else {"only": "not status:done|reused"}
+            new = new.rerun(**which, replace=replace, config=config)
         return new
 
     def verify(self, sample: float = 0.05, seed: int = 0) -> list[Verified]:

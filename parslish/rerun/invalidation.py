@@ -156,7 +156,7 @@ class Tombstone:
 
 def tombstones(run_dir: Path, keys: Keys) -> Iterator[Tombstone]:
     """All tombstones in the stores of a run folder, and in those that these build upon."""
-    reading = Reading(_readable(run_dir), keys, bases=True, summarise=quickly)
+    reading = Reading(stores(run_dir), keys, bases=True, summarise=quickly)
     try:
         undone = dead(reading.tombstones)
         for each in reading.tombstones:
@@ -166,8 +166,8 @@ def tombstones(run_dir: Path, keys: Keys) -> Iterator[Tombstone]:
         reading.close()
 
 
-def _readable(run_dir: Path) -> list[Path]:
-    """The stores of a run folder; of those that are other people's nothing is known."""
+def stores(run_dir: Path) -> list[Path]:
+    """The stores of a run folder, without those that are other people's."""
     found = []
     for _, path in numbered(run_dir):
         with contextlib.suppress(OSError):
@@ -179,7 +179,7 @@ def _readable(run_dir: Path) -> list[Path]:
 def _names(ids: Iterable[int], record: RunRecord, keys: Keys) -> tuple[dict[Path, list[Name]], list[bytes]]:
     """What the stored results of tasks are called, by the folder that they lie in: in all runs beside this one, and in
     what these build upon. Then the keys under which some were found that are not those of the tasks."""
-    store = Store.open((), keys, found=lambda: _readable(record.path.parent))
+    store = Store.open((), keys, found=lambda: stores(record.path.parent))
     found: dict[Path, list[Name]] = defaultdict(list)
     key_of, done, elsewhere = record.columns.key, set[bytes](), list[bytes]()
 

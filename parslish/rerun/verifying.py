@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from parslish.compare import difference
 from parslish.errors import UsageError
 from parslish.history import marks
-from parslish.history.record import GOOD, TaskRecord
+from parslish.history.record import GOOD, STATUSES, RunRecord, TaskRecord
 from parslish.secret import Keys
+from parslish.store.reader import Store
 
 if TYPE_CHECKING:
     from parslish.guide import Guide
@@ -46,18 +48,15 @@ def verify(run: RecordedRun, sample: float, seed: int, keys: Keys) -> list[Verif
     """As `RecordedRun.verify`."""
     if not 0 < sample <= 1:
         raise UsageError(f"sample={sample!r}: takes a part between 0 and 1, such as 0.05 for 5 %")
-    from parslish.rerun import by_record, entry, making
+    from parslish.rerun import entry, making
 
     record = run.record
-    good = [task for task in record if task.key is not None and task.status in GOOD]
-    stored = [task.id for task in good if task.app.kind != "join" and by_record.why_not_kept(task) is None]
-    if not stored:
+    chosen = _chosen(record, sample, random.Random(seed), keys)
+    if not chosen:
         raise UsageError(
-            f"run {run.id} has no task that could be verified: one that is cached, has ended well, and whose arguments "
-            f"were kept"
+            f"run {run.id} has no task that could be verified: one that is cached, has ended well, and whose result and "
+            f"arguments are stored"
         )
-    number = max(1, round(sample * len(stored)))
-    chosen = random.Random(seed).sample(stored, number)
     told = making.make(record, keys, verify=chosen)
     path, _ = entry.start(record, told, keys)
     for mark in marks.read(path, keys):
@@ -66,6 +65,27 @@ def verify(run: RecordedRun, sample: float, seed: int, keys: Keys) -> list[Verif
     raise UsageError(
         f"run {path.name}, which was to verify results of run {run.id}, did not come to its end; see its log"
     )
+
+
+def _chosen(record: RunRecord, sample: float, rng: random.Random, keys: Keys) -> list[int]:
+    """That part of the tasks with a key and a result, without those that cannot be verified."""
+    from parslish.rerun import by_record, invalidation
+
+    columns, apps = record.columns, record.apps
+    ids = [id for id in record.ids() if columns.key[id] is not None and apps[columns.app[id]].kind != "join"]
+    good = [id for id in ids if STATUSES[columns.status[id]] in GOOD]
+    wanted = max(1, round(sample * len(good)))
+    store = Store.open((), keys, found=lambda: invalidation.stores(record.path.parent))
+
+    def can_be(id: int) -> bool:
+        needed = (columns.key[each] for each in (id, *columns.dependencies.get(id, ())))
+        is_stored = all(key is not None and key in store for key in needed)
+        return is_stored and by_record.why_not_kept(TaskRecord(record, id)) is None
+
+    try:
+        return sorted(itertools.islice(filter(can_be, rng.sample(good, len(good))), wanted))
+    finally:
+        store.close()
 
 
 def compare(kernel: DataFlowKernel, guide: Guide, made: Mapping[int, Future[Any]]) -> None:
