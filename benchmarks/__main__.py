@@ -20,7 +20,7 @@ from benchmarks.rows import ROWS, WORKLOADS, Row
 
 ROUNDS = 3
 #: What is measured of parslish by itself, and printed: a module for each.
-OWN = ("budget", "growth", "latency")
+OWN = ("budget", "growth", "latency", "fold", "resume")
 
 
 def main() -> int:

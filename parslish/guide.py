@@ -116,12 +116,12 @@ class Guide:
             reason = f"selected by {orders.expression}"
         if reason is None and orders.dependents:
             reason = self._why_dependent(task, dependencies)
+        if reason is None and task.key is not None:
+            reason = orders.forced_keys.get(task.key)
+            partly = reason is not None
+        if reason is None:
+            return None
         with self._lock:
-            if reason is None and task.key is not None:
-                reason = orders.forced_keys.get(task.key)
-                partly = reason is not None
-            if reason is None:
-                return None
             (self._partly if partly else self._whole).add(task.id)
             if task.key in self._renewed:  # by a call before, whose new result will do
                 return None
@@ -152,13 +152,13 @@ class Guide:
         return frozenset(self.record.columns.key)
 
     def _why_dependent(self, task: Task, dependencies: Sequence[Future[Any]]) -> str | None:
-        with self._lock:
-            if task.parent is not None and task.parent.id in self._whole:
-                return f"{task.parent.path} runs again"
-            forced = self._whole | self._partly if dependencies and (self._whole or self._partly) else ()
-            if not forced:
-                return None
-        return next((f"task {id} runs again" for each in dependencies if (id := task_id(each)) in forced), None)
+        if task.parent is not None and task.parent.id in self._whole:
+            return f"{task.parent.path} runs again"
+        for each in dependencies:
+            id = task_id(each)
+            if id in self._whole or id in self._partly:
+                return f"task {id} runs again"
+        return None
 
     def edited(
         self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]

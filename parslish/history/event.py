@@ -68,8 +68,10 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.MARK: ("time", "what", "facts"),
 }  # fmt: skip
 
-_SUBMIT, _END, _REUSE = map(int, (Kind.SUBMIT, Kind.END, Kind.REUSE))
+_SUBMIT = int(Kind.SUBMIT)
+_WITH_RESULTS = frozenset({int(Kind.END), int(Kind.REUSE)})
 _ARGUMENTS = 1 + FIELDS[Kind.SUBMIT].index("arguments")
+_PLAIN_LENGTH = _ARGUMENTS + 3  # of a call that is not described: with its arguments, no keywords, and its scope
 _KINDS = frozenset(map(int, Kind))
 CALL_BYTES = 4096  # of the arguments of a call that are kept
 _PLAIN_CALL = b"M"  # then the arguments in msgpack; other forms of a call begin with a tag of `codec`
@@ -104,7 +106,7 @@ def pack(events: Iterable[Event]) -> bytes:
             told = event[_ARGUMENTS]
             if told and not (_NUMBERS.issuperset(map(type, told)) and len(told) <= previews.ARGUMENTS):
                 rows[place] = _submitted(event)
-        elif (kind == _END or kind == _REUSE) and type(event[-1]) not in _NUMBERS:
+        elif kind in _WITH_RESULTS and type(event[-1]) not in _NUMBERS:
             rows[place] = (*event[:-1], previews.of_atom(event[-1]))
     # Not one packer for all: two runs of a process may be at it. Names of files may hold what is no Unicode.
     packed: bytes = msgpack.packb(rows, default=previews.of_other, unicode_errors="surrogatepass")
@@ -113,7 +115,7 @@ def pack(events: Iterable[Event]) -> bytes:
 
 def _submitted(event: Event) -> Event:
     arguments = event[_ARGUMENTS]
-    is_described = type(arguments) is list  # and then these are previews
+    is_described = len(event) > _PLAIN_LENGTH  # and then these are previews
     if is_described or (len(arguments) <= previews.ARGUMENTS and previews.are_short(arguments)):
         return event
     shown = previews.of_each(arguments, previews.of_atom)

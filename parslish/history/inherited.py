@@ -215,4 +215,3 @@ class _Chained(Mapping[int, int]):
 
     def __len__(self) -> int:
         return len(self._first)
-

@@ -65,6 +65,11 @@ class Journal:
             app = self._note_app(task.app)
         parent = -1 if task.parent is None else task.parent.id
         edges = tuple([tid for f in dependencies if (tid := task_id(f)) is not None]) if dependencies else _NO_TASKS
+        scope = -1 if task.scope is None else task.scope.number
+        given: tuple[Any, ...] = (task.args if self.previews else None, None, scope)
+        if described is not None:
+            args, keywords, *more = described
+            given = (args, keywords, scope, *more)
         self._add(
             (
                 _SUBMIT,
@@ -76,17 +81,9 @@ class Journal:
                 task.occurrence,
                 task.label,
                 edges,
-                *self._given(task, described),
+                *given,
             )
         )
-
-    def _given(self, task: Task, described: Described | None) -> tuple[Any, ...]:
-        scope = -1 if task.scope is None else task.scope.number
-        if not self.previews:
-            return (None, None, scope)
-        if described is None:
-            return (task.args, None, scope)
-        return (described.arguments, described.keywords, scope, described.inputs, described.outputs, described.call)
 
     def scope(self, scope: Scope) -> None:
         parent = -1 if scope.parent is None else scope.parent.id
@@ -128,13 +125,14 @@ class Journal:
                 reply.duration,
                 reply.cpu,
                 reply.peak_memory,
-                self._result(reply.value),
+                reply.value if self.previews and type(reply.value) in _ATOMS else self._result(reply.value),
             )
         )
 
     def _result(self, value: Any) -> Any:
         if not self.previews:
             return _NOT_TOLD
+        # A long one is cut short by who writes it.
         return value if type(value) in _ATOMS else previews.of(value)
 
     def failed(

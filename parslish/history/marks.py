@@ -42,4 +42,4 @@ def read(run: Path, keys: Keys) -> Iterator[Mark]:
     """What was said of a run, in the order in which it was."""
     if (run / MARKS).is_dir():
         found = (row for frame in read_frames(run / MARKS, keys, types={Type.EVENT}) for row in event.rows(frame.body))
-        yield from in_order(Mark(*row[1:4]) for row in found if row[0] == Kind.MARK)
+        yield from in_order(Mark(*row[1:4]) for row in found if row[0] == Kind.MARK and event.fits(row))

@@ -11,12 +11,12 @@ from parslish.history.app_record import UNNAMED, AppRecord
 from parslish.history.columns import UNKNOWN, Columns
 from parslish.history.event import Kind
 
-DEEPEST: Final = 1_000  # places inside each other that are told of; no program's stack holds more
-_LOC: Final = re.compile(r"-(?:\.N\d+)+")
+DEEPEST: Final = 1_000  # places inside each other that are told of: what a record takes grows with its square
+_LOC: Final = re.compile(r"(?:-|…\d+)(?:\.N\d+)+")
 _NO_SCOPE: Final = (Kind.SCOPE, -1, -1, -1, UNNAMED, UNNAMED)
 _DIGITS: Final = 18
 _ALL = "-"
-_CUT = "…"  # stands for what a path that is too deep begins with
+_CUT = "…"  # stands for what a path or loc that is too deep begins with
 
 
 class Places:
@@ -48,7 +48,7 @@ class Places:
         while id >= 0 and len(parts) < DEEPEST:
             parts.append(f".N{found.position[id] if found.app[id] >= 0 else UNNAMED}")
             id = found.parent[id]
-        return (_ALL if id < 0 else _CUT) + "".join(reversed(parts))
+        return (_ALL if id < 0 else f"{_CUT}{id}") + "".join(reversed(parts))
 
     def path_around(self, parent: int, scope: int) -> str:
         """The path of a scope, or without one of a join, or "-" for the script itself."""
@@ -82,7 +82,8 @@ class Places:
             place = around
         path, depth = self._known[place]
         for place, part in reversed(steps):
-            path, depth = (_CUT, 0) if depth >= DEEPEST else (path, depth)
+            if depth >= DEEPEST:  # with the numbers of the place, so that no other has this path
+                path, depth = f"{_CUT}{place[0]}.{place[1]}", 0
             path, depth = f"{path}/{part}", depth + 1
             self._known[place] = path, depth
         return path

@@ -62,7 +62,8 @@ def _earlier_codes(app: _App, tasks: Sequence[TaskRecord], earlier: Iterable[Run
 
 def _codes(record: RunRecord, mine: AppRecord, run: RunRecord) -> set[str]:
     """The code of all apps of a run that may be what an app was then: of the same name in the same module or script."""
-    return {each.code for each in record.apps.values() if each.code and _may_be(each, mine, is_chain=record.root == run.root)}
+    is_chain = record.root == run.root
+    return {each.code for each in record.apps.values() if each.code and _may_be(each, mine, is_chain=is_chain)}
 
 
 def _may_be(each: AppRecord, mine: AppRecord, *, is_chain: bool) -> bool:

@@ -54,8 +54,8 @@ def verify(run: RecordedRun, sample: float, seed: int, keys: Keys) -> list[Verif
     chosen = _chosen(record, sample, random.Random(seed), keys)
     if not chosen:
         raise UsageError(
-            f"run {run.id} has no task that could be verified: one that is cached, has ended well, and whose result and "
-            f"arguments are stored"
+            f"run {run.id} has no task that could be verified: one that is cached, has ended well, and whose result "
+            f"and arguments are stored"
         )
     told = making.make(record, keys, verify=chosen)
     path, _ = entry.start(record, told, keys)

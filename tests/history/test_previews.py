@@ -199,8 +199,8 @@ def test_previews_as_people_read_them_whatever_was_written(preview: Any, text: s
 
 def test_of_many_arguments_the_first_are_told_and_how_many_more_there_are() -> None:
     found = previews.of_each(range(10_000), previews.of)
-    assert found[:2] == [0, 1] and found[-1] == {"repr": "… 9,744 more"} and len(found) == previews.ARGUMENTS + 1
-    assert previews.of_each([1, 2], previews.of) == [1, 2]
+    assert found[:2] == (0, 1) and found[-1] == {"repr": "… 9,744 more"} and len(found) == previews.ARGUMENTS + 1
+    assert previews.of_each([1, 2], previews.of) == (1, 2)
 
 
 # ------------------------------------------------------------------------------------- packing
@@ -235,7 +235,23 @@ def test_packing_never_fails_and_what_is_packed_is_small(seed: int) -> None:
     evil.called.clear()
     events = [
         (int(Kind.SUBMIT), 0, 1.5, 0, -1, 0, 0, None, (), plain, None, -1),
-        (int(Kind.SUBMIT), 1, 1.5, 0, -1, 0, 0, None, (), previews.of_each(arguments, previews.of), None, -1),
+        (
+            int(Kind.SUBMIT),
+            1,
+            1.5,
+            0,
+            -1,
+            0,
+            0,
+            None,
+            (),
+            previews.of_each(arguments, previews.of),
+            None,
+            -1,
+            (),
+            (),
+            b"",
+        ),
         (int(Kind.END), 0, 1.5, None, None, 1.5, 0.5, 0.0, 0, previews.of(result)),
         (int(Kind.REUSE), 1, 1.5, None, None, 0, previews.of(result)),
     ]
@@ -244,6 +260,7 @@ def test_packing_never_fails_and_what_is_packed_is_small(seed: int) -> None:
     assert len(packed) <= 2 * (min(len(arguments), previews.ARGUMENTS) + 4) * (4 * ROOM) + event.CALL_BYTES
     found = event.rows(packed)
     assert [each[:2] for each in found] == [each[:2] for each in events]
+    assert repr(found[1][9:]) == repr(events[1][9:]), "what was described is told as it is"
     for told in (*found[0][9], *found[1][9], found[2][9], found[3][6]):
         assert msgpack.packb(previews.read(told), unicode_errors="surrogatepass"), "what is read is a preview"
         assert len(previews.text(told)) <= previews.PATH
@@ -261,8 +278,8 @@ def test_a_plain_call_whose_previews_are_not_all_is_kept_to_be_made_again(argume
 @pytest.mark.parametrize("arguments", [("x" * 5000,), (2**70,), (1j,), (Plain,), ("x" * 3000, "x" * 3000)])
 def test_of_a_plain_call_that_is_large_or_has_no_plain_form_only_previews_are_kept(arguments: tuple[Any, ...]) -> None:
     submit = (int(Kind.SUBMIT), 0, 1.5, 0, -1, 0, 0, None, (), arguments, None, -1)
-    (found,) = event.rows(event.pack([submit]))
-    assert found[-1] is None and all(isinstance(each, dict) for each in found[9])
+    (found,) = event.unpack(event.pack([submit]))
+    assert found.get("call") is None and all(isinstance(each, dict) for each in found["arguments"])
 
 
 def test_two_runs_may_pack_at_the_same_time() -> None:

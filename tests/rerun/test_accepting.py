@@ -129,7 +129,10 @@ def test_a_change_and_back_again() -> None:
 
 
 def test_only_the_apps_that_are_selected() -> None:
-    first(APPS + "\n@python_app(cache=True)\ndef third(x):\n    note('third')\n    return helper(x)\n", "work(1).result(); third(1).result()")
+    first(
+        APPS + "\n@python_app(cache=True)\ndef third(x):\n    note('third')\n    return helper(x)\n",
+        "work(1).result(); third(1).result()",
+    )
     renamed()
     run = again()
     shutil.rmtree("runinfo/001/checkpoint")
@@ -248,7 +251,12 @@ def test_marks_of_another_key_accept_nothing() -> None:
 
 def test_a_mark_that_lies_is_no_trouble() -> None:
     run = begun()
-    for facts in ({}, {"app": "work"}, {"app": 1, "code": 2, "earlier": 3}, {"app": "work", "code": "zz", "earlier": "zz"}):
+    for facts in (
+        {},
+        {"app": "work"},
+        {"app": 1, "code": 2, "earlier": 3},
+        {"app": "work", "code": "zz", "earlier": "zz"},
+    ):
         marks.write(Path("runinfo"), Keys.load(), "accept", facts)
     code = run.record.task("-/work[0]").app.code
     marks.write(Path("runinfo"), Keys.load(), "accept", {"app": "work", "code": code, "earlier": "no hexadecimal"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -144,7 +143,8 @@ def test_a_child_of_a_join_that_was_reused_is_made_of_its_own_arguments() -> Non
 
 def test_children_of_a_join_that_was_reused_take_containers_of_futures() -> None:
     apps = APPS + (
-        "\n@join_app(cache=True)\ndef join(x):\n    note('join')\n    return take([give(x), pair(x)['a'][0]], k=give(x))\n"
+        "\n@join_app(cache=True)\ndef join(x):\n"
+        "    note('join')\n    return take([give(x), pair(x)['a'][0]], k=give(x))\n"
     )
     first(apps, "give(100).result(); give(200).result(); give(join(7)).result()")
     changed("give(100)", "give(5), give(6), give(100)")
@@ -265,7 +265,9 @@ def test_arguments_of_a_run_without_previews_are_told() -> None:
 def test_an_app_that_is_made_after_the_first_call_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     run = first(APPS, "give(1).result()\n@python_app(cache=True)\ndef late(x):\n    note('late')\nlate(1).result()")
     only(run, "late", ok=False)
-    assert "app 'late' of module '__main__' is not there when the program makes its first call" in capfd.readouterr().err
+    assert (
+        "app 'late' of module '__main__' is not there when the program makes its first call" in capfd.readouterr().err
+    )
 
 
 def test_several_apps_of_one_name_are_told_apart_or_told_of() -> None:
@@ -298,7 +300,8 @@ GUARDED: list[tuple[str, str]] = [
     ("a thread", "import threading\nt = threading.Thread(target=lambda: give(1).result())\nt.start()\nt.join()\n"),
     (
         "two threads",
-        "from concurrent.futures import ThreadPoolExecutor as P\nlist(P(2).map(lambda i: give(i).result(), range(2)))\n",
+        "from concurrent.futures import ThreadPoolExecutor as P\n"
+        "list(P(2).map(lambda i: give(i).result(), range(2)))\n",
     ),
     ("asyncio", "import asyncio\nasync def main():\n    return await give(1)\nasyncio.run(main())\n"),
 ]
@@ -327,7 +330,11 @@ def test_a_task_that_fails_again_is_exit_code_1() -> None:
 
 def test_a_program_without_with_is_left_too() -> None:
     text = written(NESTED, NESTED_CALLS).read_text()
-    Path(SCRIPT).write_text(text.replace("with parslish.load(", "parslish.load(").replace("it')):", "it'))").replace("\n    result", "\nresult"))
+    Path(SCRIPT).write_text(
+        text.replace("with parslish.load(", "parslish.load(")
+        .replace("it')):", "it'))")
+        .replace("\n    result", "\nresult")
+    )
     run = again()
     only(run, "unreliable")
     assert executed() == ["unreliable 6"]
@@ -445,7 +452,7 @@ def flow(x):
     code = "import parslish, flows; parslish.get_result(parslish.dispatch(flows.flow)(3), wait=True)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_S)
     executed()
-    code = "import parslish; run = parslish.run('last').rerun(only='one[1]'); print(run.status, [str(t) for t in run.record])"
+    code = "import parslish; run = parslish.run('last').rerun(only='one[1]')\nprint(run.status, list(run.record))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.stdout == "completed ['<task 0 -/one[1] done>']\n", done.stdout + done.stderr
     assert executed() == ["one 3"]
@@ -454,7 +461,3 @@ def flow(x):
 def test_why_it_ran_is_told() -> None:
     run = first(NESTED, NESTED_CALLS)
     assert forced(only(run, "unreliable")) == {"-/unreliable[0]": "selected"}
-
-
-def kept(run: RecordedRun) -> Any:
-    return run.record.task("-/take[0]").call

@@ -165,7 +165,7 @@ def test_arguments_of_a_child_of_a_join_in_a_join_are_reached() -> None:
 
 def test_unknown_arguments_are_told_with_what_is_near() -> None:
     run = first("@python_app(cache=True)\ndef f(basis, cutoff): return 1\n", "f(1, 2).result()")
-    with pytest.raises(UsageError, match="f has no argument 'bassis' .did you mean 'basis'"):
+    with pytest.raises(UsageError, match=r"f has no argument 'bassis' .did you mean 'basis'"):
         run.edit("-/f[0]", arguments={"bassis": 1})
     assert not Path("runinfo/000/marks").exists()
 

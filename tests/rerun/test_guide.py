@@ -184,8 +184,8 @@ def test_a_key_that_is_named_twice_is_computed_once_though_both_come_together() 
 
 def test_arguments_that_are_ignored_for_the_key_do_not_matter() -> None:
     run = first(
-        "@python_app(cache=True, ignore_for_cache=['where'])\ndef f(x, where):\n    note('f', x, where)\n    return x\n",
-        "f(1, where='a').result(); f(1, where='b').result()",
+        "@python_app(cache=True, ignore_for_cache=['at'])\ndef f(x, at):\n    note('f', x, at)\n    return x\n",
+        "f(1, at='a').result(); f(1, at='b').result()",
     )
     new = once_more(run, "f[1]")
     assert executed() == ["f 1 a"]
@@ -209,7 +209,9 @@ def test_a_failure_that_is_remembered_runs_again() -> None:
 
 
 def test_a_join_that_is_tried_twice_computes_its_children_anew_once() -> None:
-    apps = APPS + """
+    apps = (
+        APPS
+        + """
 @join_app(cache=True)
 def tries(x):
     note("tries")
@@ -219,6 +221,7 @@ def tries(x):
         raise ValueError
     return guess(x)
 """
+    )
     run = first(apps, "two(tries(1)).result()", ", retries=1")
     Path("broken").touch()
     new = once_more(run, "-/tries[0]/guess[0]")

@@ -52,7 +52,9 @@ def test_they_depend_on_each_other_as_they_did() -> None:
 
 
 def test_scopes_below_them_are_places() -> None:
-    apps = NESTED + """
+    apps = (
+        NESTED
+        + """
 @join_app(cache=True)
 def outer(x):
     found = []
@@ -62,6 +64,7 @@ def outer(x):
                 found.append(nested(x + i))
     return end(found)
 """
+    )
     before = first(apps, "outer(1).result()")
     again()
     run = again()

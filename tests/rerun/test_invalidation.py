@@ -281,7 +281,9 @@ def test_a_replay_app_is_invalidated_in_its_lineage() -> None:
 
 
 def test_all_of_a_large_run_is_invalidated_at_once() -> None:
-    run = first("@python_app(cache=True)\ndef f(i): return i\n", "[each.result() for each in [f(i) for i in range(3000)]]")
+    run = first(
+        "@python_app(cache=True)\ndef f(i): return i\n", "[each.result() for each in [f(i) for i in range(3000)]]"
+    )
     done = run.invalidate("f")
     assert (len(done.paths), done.records) == (3000, 3000)
     assert done.undo() == 3000

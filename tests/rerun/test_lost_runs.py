@@ -111,7 +111,9 @@ def test_what_the_killed_run_had_stored_is_not_run_again() -> None:
 
 
 def test_what_a_killed_run_had_not_come_to_is_still_forced() -> None:
-    run = first(FAN, "a = [one(i) for i in range(8)]\n[each.result() for each in a]\ntotal(a).result(); total([1]).result()")
+    run = first(
+        FAN, "a = [one(i) for i in range(8)]\n[each.result() for each in a]\ntotal(a).result(); total([1]).result()"
+    )
     executed()
     killed_run = rerun_killed(run, "from_=['one', 'total[1]']", 8)
     assert killed_run.record.find("-/total[0]") is None, "the program waits before it"
@@ -276,7 +278,7 @@ def test_a_run_whose_parent_was_removed_is_still_resumed() -> None:
 
 def test_a_run_that_is_not_there_is_told_with_those_that_are() -> None:
     first(NESTED, NESTED_CALLS)
-    with pytest.raises(UsageError, match="no run '007'.*there are 000"):
+    with pytest.raises(UsageError, match=r"no run '007'.*there are 000"):
         parslish.run(7)
     with pytest.raises(UsageError, match="there are none"):
         parslish.run("last", run_dir="nowhere")
@@ -291,7 +293,9 @@ def test_one_more_call_early_in_the_program_does_not_lose_reuse() -> None:
 
 
 def test_a_run_that_goes_on_is_executed_again_as_far_as_it_came() -> None:
-    written(FAN, "[one(i).result() for i in range(4)]\nwhile os.path.exists('wait'): time.sleep(0.01)\ntotal([1]).result()")
+    written(
+        FAN, "[one(i).result() for i in range(4)]\nwhile os.path.exists('wait'): time.sleep(0.01)\ntotal([1]).result()"
+    )
     Path("wait").touch()
     process = subprocess.Popen([sys.executable, SCRIPT])
     try:

@@ -94,7 +94,9 @@ from parslish.secret import Keys
 marks.write(Path({str(run)!r}), Keys.load(), {what!r}, {facts!r})
 """
     subprocess.run(
-        [sys.executable, "-c", code], check=True, env={**os.environ, "PARSLISH_KEY_FILE": str(Path("other-key").absolute())}
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "PARSLISH_KEY_FILE": str(Path("other-key").absolute())},
     )
 
 
@@ -139,7 +141,7 @@ def test_the_second_kernel_of_a_program_has_none() -> None:
 def test_a_kernel_of_another_run_folder_leaves_them_to_the_one_that_is_meant() -> None:
     text = written(KERNELS, "f(2).result()").read_text()
     head, _, _ = text.partition("\n\nwith ")
-    other = f"\n\nwith parslish.load(Config(checkpoint_mode='task_exit', run_dir='other')):\n    f(1).result()\n"
+    other = "\n\nwith parslish.load(Config(checkpoint_mode='task_exit', run_dir='other')):\n    f(1).result()\n"
     Path("script.py").write_text(head + other + text[len(head) :])
     again()
     executed()
@@ -213,7 +215,9 @@ def test_a_run_that_was_typed_at_a_prompt_is_told_of() -> None:
         parslish.run("last").resume()
 
 
-@pytest.mark.parametrize("command", [["-m", "script"], ["-c", "import script"], ["-W", "ignore", "script.py", "a", "b c"]])
+@pytest.mark.parametrize(
+    "command", [["-m", "script"], ["-c", "import script"], ["-W", "ignore", "script.py", "a", "b c"]]
+)
 def test_a_program_is_started_as_it_was(command: list[str]) -> None:
     written("@python_app(cache=True)\ndef f():\n    note(*sys.argv[1:], sys.warnoptions)\n", "f().result()")
     subprocess.run([sys.executable, *command], check=True)

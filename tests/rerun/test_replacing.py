@@ -99,7 +99,7 @@ def test_a_place_where_nothing_is_is_told(place: str, told: str) -> None:
 
 def test_an_unknown_app_is_told_with_what_is_near() -> None:
     run = first(NESTED, NESTED_CALLS)
-    with pytest.raises(UsageError, match="no app 'unrelaible' to replace .did you mean 'unreliable'"):
+    with pytest.raises(UsageError, match=r"no app 'unrelaible' to replace .did you mean 'unreliable'"):
         run.rerun(replace={"unrelaible": "others:times_b"})
 
 
