@@ -91,12 +91,12 @@ class AppBase:
         self.copy_results = copy_results
         self.exclusive = exclusive
         self.rng = rng
-        self._ignore = tuple(ignore_for_cache or ())
+        self.ignored = tuple(ignore_for_cache or ())
         self._aka = tuple(aka)
         self._take(func)
         _known[self.module, self.name] = self
         # A wrong name in ignore_for_cache is told at the decorator, not at the first call.
-        if self._ignore:
+        if self.ignored:
             _ = self.key_makers
 
     def _take(self, func: Callable[..., Any]) -> None:
@@ -112,7 +112,7 @@ class AppBase:
     @functools.cached_property
     def key_makers(self) -> list[KeyMaker]:
         """What makes the keys of its calls: under its name first, then under its earlier ones."""
-        maker = KeyMaker(self.func, self.name, ignore=self._ignore, version=self.version, kind=self.kind)
+        maker = KeyMaker(self.func, self.name, ignore=self.ignored, version=self.version, kind=self.kind)
         return [maker, *(maker.other_name(name) for name in self._aka)]
 
     @functools.cached_property

@@ -19,6 +19,8 @@ class AppRecord(NamedTuple):
         file, line: where it is written.
         parameters: their names, in order.
         parts: what its code is made of: (kind, name, digest, text), as `identity.code.Part`; 8 bytes of the digest.
+        ignored: the names of parameters that do not count for its keys; `draws`: whether its place does, since it draws
+            random numbers.
     """
 
     number: int
@@ -32,6 +34,8 @@ class AppRecord(NamedTuple):
     line: int = 0
     parameters: Sequence[str] = ()
     parts: Sequence[tuple[str, str, bytes, str]] = ()
+    ignored: Sequence[str] = ()
+    draws: bool = False
 
 
 class Apps(dict[int, AppRecord]):
@@ -47,12 +51,13 @@ def of_events(events: Mapping[int, Event]) -> Apps:
 
 
 def _app(event: Event) -> AppRecord:
-    told = AppRecord(*event[1:12])
+    told = AppRecord(*event[1:14])
     defaults = AppRecord._field_defaults
     wrong = {name: default for name, default in defaults.items() if not _is_like(getattr(told, name), default)}
     sound = told._replace(**wrong)
     return sound._replace(
         parameters=[each for each in sound.parameters if isinstance(each, str)],
+        ignored=[each for each in sound.ignored if isinstance(each, str)],
         parts=[each for each in sound.parts if _is_part(each)],
     )
 

@@ -23,7 +23,6 @@ class Differences:
     def __init__(self, old: RunRecord, new: RunRecord) -> None:
         self.old, self.new = old, new
         self._code: dict[tuple[int, int], list[Reason]] = {}
-        self._counted: dict[tuple[bool, str], frozenset[str] | None] = {}
 
     def between(self, old: TaskRecord, new: TaskRecord) -> list[Reason]:
         """The parts that differ between a task of the old run and one of the new; none when their keys are equal.
@@ -63,7 +62,7 @@ class Differences:
         if not (given.is_told(old) and given.is_told(new)):
             unknown.append("the arguments (no previews were kept)")
             return
-        before, now = self._arguments(old), self._arguments(new)
+        before, now = given.arguments(old), given.arguments(new)
         for name in dict.fromkeys([*now, *before]):
             was, is_ = before.get(name), now.get(name)
             equal = _equal(was, is_)
@@ -72,16 +71,6 @@ class Differences:
             elif not equal:
                 cause = self._cause(old, new, name) if with_cause else None
                 yield _of_argument(name, was, is_, cause, is_default=_is_default(old, new, name))
-
-    def _arguments(self, task: TaskRecord) -> dict[str, Given]:
-        found = given.arguments(task)
-        if task.id in task.run.columns.bound:
-            return found
-        place = task.run is self.new, task.name
-        if place not in self._counted:
-            self._counted[place] = given.counted(task.run, task.name)
-        counted = self._counted[place]
-        return found if counted is None else {name: each for name, each in found.items() if name in counted}
 
     def _cause(self, old: TaskRecord, new: TaskRecord, name: str) -> tuple[str, str] | None:
         """The path of the task whose result an argument is, and what became of that; None where it is of no task, or
@@ -208,6 +197,9 @@ def _places(task: TaskRecord) -> list[str]:
 
 
 def _of_place(old: TaskRecord, new: TaskRecord) -> Iterator[Reason]:
+    if new.app.draws and old.app.draws and (old.path != new.path or _seed(old.run) != _seed(new.run)):
+        text = f"it draws random numbers, and {old.path} of run {old.run.id} drew others"
+        yield Reason("other_place", text, {"old": old.path, "new": new.path})
     if new.app.cache != "replay" or old.app.cache != "replay":
         return
     if old.run.root != new.run.root:
@@ -222,8 +214,6 @@ def _nothing_recorded(old: TaskRecord, new: TaskRecord, unknown: Sequence[str]) 
     text = "the parts that are recorded are equal"
     if unknown:
         text += f"; whether {' and '.join(unknown)} changed cannot be known"
-    elif old.path != new.path or _seed(old.run) != _seed(new.run):
-        text += "; if it draws random numbers, they are others here"
     else:
         text += "; what differs is not recorded, such as a default value that is computed"
     return Reason("not_recorded", text, {"unknown": list(unknown), "old": old.path, "new": new.path})

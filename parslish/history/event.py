@@ -42,7 +42,10 @@ class Kind(enum.IntEnum):
 #: previews (`previews`), digests of arguments 8 bytes.
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.RUN_START: ("time", "facts"),
-    Kind.APP: ("app", "name", "module", "code", "app_kind", "cache", "version", "file", "line", "parameters", "parts"),
+    Kind.APP: (
+        "app", "name", "module", "code", "app_kind", "cache", "version", "file", "line", "parameters", "parts",
+        "ignored", "draws",
+    ),
     Kind.WORKER: ("worker", "name"),
     # `call`: the arguments as they can be opened again, where their previews are not all there is of them.
     Kind.SUBMIT: (

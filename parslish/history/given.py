@@ -66,20 +66,13 @@ def arguments(task: TaskRecord) -> dict[str, Given]:
         found = {name: Given(*each) for name, *each in zip(names, shown, digests, strict=True)}
     else:
         found = _called_with(task)
-    return {name: each for name, each in found.items() if name not in NOT_COUNTED}
+    return {name: each for name, each in found.items() if name not in NOT_COUNTED and name not in task.app.ignored}
 
 
 def is_told(task: TaskRecord) -> bool:
     """Whether the record tells of arguments at all: of all runs it does, unless previews were off."""
     found = task.run.columns
     return found.arguments[task.id] is not None or task.id in found.bound
-
-
-def counted(run: RunRecord, name: str) -> frozenset[str] | None:
-    """The parameters of an app that count for its keys, where a call of it tells; else None."""
-    apps = {number for number, app in run.apps.items() if app.name == name}
-    of = run.columns.app
-    return next((frozenset(event[2]) for id, event in run.columns.bound.items() if of[id] in apps), None)
 
 
 def in_short(run: RunRecord, id: int) -> Sequence[Any]:

@@ -197,7 +197,8 @@ def _app_facts(app: AppBase) -> tuple[Any, ...]:
         ]
     written = getattr(inspect.unwrap(app.func), "__code__", None)
     place = (written.co_filename, written.co_firstlineno) if written else ("", 0)
-    return app.name, app.module, code, app.kind, str(app.cache), app.version, *place, app.parameters, parts
+    rest = app.parameters, parts, sorted(app.ignored), app.draws
+    return app.name, app.module, code, app.kind, str(app.cache), app.version, *place, *rest
 
 
 def _message(exc: BaseException) -> str:

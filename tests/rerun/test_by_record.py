@@ -454,7 +454,7 @@ def flow(x):
     executed()
     code = "import parslish; run = parslish.run('last').rerun(only='one[1]')\nprint(run.status, list(run.record))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
-    assert done.stdout == "completed ['<task 0 -/one[1] done>']\n", done.stdout + done.stderr
+    assert done.stdout == "completed [<task 0 -/one[1] done>]\n", done.stdout + done.stderr
     assert executed() == ["one 3"]
 
 

@@ -75,11 +75,11 @@ def test_many_are_made_again_by_record(pairs: RecordedRun) -> None:
 def test_many_restarts_and_edits_are_marks_of_their_own(pairs: RecordedRun) -> None:
     began = time.perf_counter()
     for i in range(100):
-        pairs.edit(f"-/one[{i}]", result=-i)
+        pairs.edit(f"-/one[{i}]", result=-i - 1)
         pairs.restart_task(f"-/one[{100 + i}]")
     assert time.perf_counter() - began < SLOWEST_S
     new, took_s = timed(pairs)
-    assert new.record.task("-/two[7]").result == -7
+    assert new.record.task("-/two[7]").result == -8
     assert count(new, "done") == 100 + 200
     assert took_s < SLOWEST_S
 

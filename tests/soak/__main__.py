@@ -6,6 +6,7 @@ One run of pytest for each fault, with `PARSLISH_SOAK` as the plan has it; for e
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import subprocess
@@ -52,7 +53,7 @@ def _soak(name: str, scale: float, seed: int) -> bool:
         command, times, wanted = ["tests.soak.peer", "--scale", str(scale)], 1, 0
     else:
         fault = PLAN[name]
-        times = max(1, round(fault.times * scale))
+        times = math.ceil(fault.times * scale)
         wanted = max(fault.here, round(fault.soak * scale)) if fault.times > 1 else fault.here
         command = ["pytest", "-rs", "--timeout", "0", "-p", "no:cacheprovider", *map(str, fault.paths)]
     done = subprocess.run(
