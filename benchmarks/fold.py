@@ -53,9 +53,10 @@ def make(n: int) -> None:
 def ask(n: int) -> Figures:
     """What the questions take, of the run in this folder."""
     import parslish
+    from parslish.history import inherited  # noqa: F401 — so that its memory does not count
 
-    before = settled_rss()
     run = parslish.run("last")
+    before = settled_rss()
     figures = {"fold, s": timed(lambda: run.record)}
     assert len(run.record) == n
     figures["bytes a task"] = (settled_rss() - before) / n
@@ -85,7 +86,7 @@ def table(sizes: Sequence[int], columns: Sequence[Figures]) -> str:
     heads = " | ".join(f"{n:,}" for n in sizes)
     rows = [f"| tasks in a run | {heads} |", "|---|" + "---:|" * len(sizes)]
     for name in columns[0]:
-        values = (f"{each[name]:,.0f}" if "bytes" in name else f"{each[name]:,.3f}" for each in columns)
+        values = (f"{each[name]:,.0f}" if "bytes" in name else f"{each[name]:.2g}" for each in columns)
         rows.append(f"| {name} | {' | '.join(values)} |")
     return "\n".join(rows)
 

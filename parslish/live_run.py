@@ -55,7 +55,8 @@ class LiveRun:
     def __init__(self, config: Config, on_trouble: Callable[[StoreError], None]) -> None:
         self._config = config
         self.keys = keys = Keys.load(config.trusted_keys)
-        self.orders = orders.take(keys, config.run_dir)
+        kernel = orders.count_kernel(config.run_dir)
+        self.orders = orders.take(keys, config.run_dir, kernel)
         checkpoints = _checkpoints(config, self.orders)
         self._store = self._load(checkpoints) if checkpoints else None
         self.number, self.path = folder.create(config.run_dir)
@@ -96,7 +97,7 @@ class LiveRun:
         self.journal = Journal(recorder, previews=config.previews)
         self._closing = threading.Lock()  # guards the end of the run, which a signal and the script may both bring
         facts |= run_facts(self.number, self.lineage.root, self.lineage.parent)
-        facts["run_dir"] = os.path.realpath(config.run_dir)
+        facts |= {"run_dir": os.path.realpath(config.run_dir), "kernel": kernel}
         facts["seed"] = None if config.seed is None else str(config.seed)
         if self.orders is not None:
             facts["orders"] = {"id": self.orders.id, "style": self.orders.style}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -56,7 +57,7 @@ class Orders:
         replace: name of an app → "module:name" of what runs instead, or that itself.
         edits: path → what was put there.
         selected: the ids of the tasks that a record-driven re-execution makes again.
-        run_dir: the run folder that the program had then.
+        run_dir: the run folder that the program had then; `kernel`: which of its kernels there it was, from 0.
         since: the number of a run; results of those before it are not used.
     """
 
@@ -75,6 +76,7 @@ class Orders:
     edits: Mapping[str, Edit] = field(default_factory=dict)
     selected: tuple[int, ...] = ()
     run_dir: str = ""
+    kernel: int = 0
     since: int | None = None
 
     def write(self, keys: Keys) -> None:
@@ -110,6 +112,7 @@ class Orders:
             "edits": {path: (each.arguments, each.result, each.reason) for path, each in self.edits.items()},
             "selected": self.selected,
             "run_dir": self.run_dir,
+            "kernel": self.kernel,
             "since": self.since,
         }
         packed: bytes = msgpack.packb(facts)
@@ -148,6 +151,7 @@ class Orders:
             edits={path: Edit(*each) for path, each in facts["edits"].items()},
             selected=facts["selected"],
             run_dir=facts.get("run_dir", ""),
+            kernel=facts.get("kernel", 0),
             since=facts.get("since"),
         )
 
@@ -168,8 +172,21 @@ def given(orders: Orders) -> Iterator[None]:
         _given.reset(token)
 
 
-def take(keys: Keys, run_dir: str) -> Orders | None:
-    """The orders for a kernel that is being made, with this run folder; None as a rule. Nobody else gets them.
+_kernels: Counter[str] = Counter()  # of this process, by their run folders
+
+
+def count_kernel(run_dir: str) -> int:
+    """How many kernels this process has made with a run folder before the one that is being made."""
+    here = os.path.realpath(run_dir)
+    _kernels[here] += 1
+    return _kernels[here] - 1
+
+
+def take(keys: Keys, run_dir: str, kernel: int) -> Orders | None:
+    """The orders for a kernel that is being made; None as a rule. Nobody else gets them.
+
+    Args:
+        run_dir: its run folder; `kernel`: as `count_kernel`.
 
     Raises:
         SystemExit: the environment names orders that cannot be read or obeyed: exit code 2, and one sentence.
@@ -181,7 +198,7 @@ def take(keys: Keys, run_dir: str) -> Orders | None:
     if VARIABLE not in os.environ:
         return None
     try:
-        found = _of_environment(keys, os.path.realpath(run_dir))
+        found = _of_environment(keys, os.path.realpath(run_dir), kernel)
     except UsageError as exc:
         print(f"parslish: {exc}".encode(errors="backslashreplace").decode(), file=sys.stderr)
         raise SystemExit(2) from None
@@ -190,8 +207,8 @@ def take(keys: Keys, run_dir: str) -> Orders | None:
     return found
 
 
-def _of_environment(keys: Keys, here: str) -> Orders | None:
-    """The orders that the environment names; None when they are for a kernel with another run folder."""
+def _of_environment(keys: Keys, here: str, kernel: int) -> Orders | None:
+    """The orders that the environment names; None when they are for another kernel of this program."""
     id, _, parent = os.environ[VARIABLE].partition("@")
     found = Orders.read(Path(parent), id, keys)
     there = os.path.realpath(found.parent.parent)
@@ -200,7 +217,7 @@ def _of_environment(keys: Keys, here: str) -> Orders | None:
             f"run {found.parent.name} was made in {here} and lies in {there} now, but its program still has the former "
             f"as its run folder; move the runs back, or give the program run_dir={there!r}"
         )
-    return found if there == here else None
+    return found if there == here and found.kernel == kernel else None
 
 
 def place_of(replacement: str | Callable[..., Any]) -> str:

@@ -142,6 +142,7 @@ class RecordedRun:
             StoreError: the disk refuses.
         """
         ids = self.select(selection).ids
+        vars(self).pop("_tombstones_by_key", None)
         return invalidation.invalidate(self.record, ids, self._keys, reason=reason, dependents=dependents)
 
     def undo(self, id: str) -> int:
@@ -150,6 +151,7 @@ class RecordedRun:
         Raises:
             UsageError: there is none of that id.
         """
+        vars(self).pop("_tombstones_by_key", None)
         return invalidation.undo(self.path.parent, id, self._keys)
 
     def restart_task(self, which: int | str) -> list[str]:

@@ -63,6 +63,7 @@ def make(
         replace=replace,
         edits=_edits(record, keys),
         run_dir=str(record.facts.get("run_dir", "")),
+        kernel=int(record.facts.get("kernel", 0)),
         since=_since(record, before),
     )
     if all:

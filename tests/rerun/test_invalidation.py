@@ -234,6 +234,9 @@ def test_why_names_who_invalidated_it_and_the_reason() -> None:
     run.invalidate("end", reason="wrong basis")
     new = again()
     assert "wrong basis" in new.why("-/end[0]").sentence
+    new.why("-/end[0]")
+    new.invalidate("unreliable", reason="also wrong")
+    assert "also wrong" in again().why("-/unreliable[0]").sentence
 
 
 def test_results_that_were_accepted_from_earlier_code_are_found() -> None:

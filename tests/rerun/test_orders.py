@@ -138,6 +138,19 @@ def test_the_second_kernel_of_a_program_has_none() -> None:
     assert [run.record.facts.get("orders", {}).get("style") for run in parslish.runs()] == [None, None, "all", None]
 
 
+def test_a_run_of_the_second_kernel_of_a_program_is_executed_again_as_such() -> None:
+    written(KERNELS, "f(1).result()")
+    with open("script.py", "a") as file:
+        file.write("\nwith parslish.load(Config(checkpoint_mode='task_exit')):\n    f(2).result(); f(3).result()\n")
+    again()
+    executed()
+    new = parslish.run("001").rerun(from_="f[1]")
+    assert executed() == ["f 3 None"]
+    assert (new.id, new.parent and new.parent.id) == ("003", "001")
+    new = parslish.run("001").rerun(only="f[0]")
+    assert executed() == ["f 2 None"]
+
+
 def test_a_kernel_of_another_run_folder_leaves_them_to_the_one_that_is_meant() -> None:
     text = written(KERNELS, "f(2).result()").read_text()
     head, _, _ = text.partition("\n\nwith ")
