@@ -18,11 +18,11 @@ from parslish.errors import SerializationError, StoreError
 from parslish.history import card, entry, folder, lineage
 from parslish.history.folder import MARKS
 from parslish.history.journal import Journal, run_facts
-from parslish.history.lineage import Lineage
+from parslish.history.lineage import VERIFY, Lineage
 from parslish.history.recorder import Recorder
 from parslish.leases import Leases
 from parslish.memo import Known, Memo
-from parslish.orders import VERIFY, Orders
+from parslish.orders import Orders
 from parslish.random_numbers import seed_of_run
 from parslish.secret import Keys
 from parslish.store.reader import Store

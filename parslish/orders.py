@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from parslish.errors import UsageError
+from parslish.history.lineage import VERIFY
 
 if TYPE_CHECKING:
     from parslish.secret import Keys
 
 VARIABLE: Final = "PARSLISH_ORDERS"
 MARK: Final = "orders"
-#: How a run is executed again; "only" and "verify" without its program.
-RESUME, ALL, FROM, FROM_FAILURE, ONLY, VERIFY, REDISPATCH = (
-    "resume", "all", "from", "from failure", "only", "verify", "redispatch",
-)  # fmt: skip
+#: How a run is executed again, or `VERIFY`; this and "only" without its program.
+RESUME, ALL, FROM, FROM_FAILURE, ONLY, REDISPATCH = "resume", "all", "from", "from failure", "only", "redispatch"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def logs(run: str, task: str | None, tail: int | None, run_dir: str, as_json: bo
     if task is None:
         found, nothing = (
             _of_run(path, tail),
-            f"run {path.name} kept no log: Config(initialize_logging=True) has it keep one",
+            f"run {path.name} has logged nothing; what became of its tasks is in  parslish show {path.name}",
         )
     else:
         record = task_of(open_run(run, run_dir), task)

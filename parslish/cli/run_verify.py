@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -10,7 +10,7 @@ from parslish.cli.output import FINE, NOT_SO, Column, counted, json_option, json
 from parslish.cli.run_script import output_aside
 from parslish.cli.which import RunCommand, recorded_run, run_argument, run_dir_option
 
-_COLUMNS: Final = (Column("result"), Column("path", narrow="fold"), Column("difference", narrow="fold"))
+_COLUMNS: Final = (Column("not as stored", narrow="fold"), Column("difference", narrow="fold"))
 
 
 def part_of(ctx: click.Context, param: click.Parameter, value: str) -> float:
@@ -49,12 +49,9 @@ def verify(run: str, sample: float, seed: int, run_dir: str, as_json: bool) -> i
         listed = [each.to_json() for each in results]
         json_value({"run": found.id, "equal": len(results) - len(others), "results": listed})
     else:
-        table(_COLUMNS, [_row(each) for each in results])
+        if others:
+            table(_COLUMNS, [(each.path, each.difference) for each in others])
         line(f"{counted(len(results), 'result')} computed again, {len(others):,} not as stored")
     if others:
         say(f"{counted(len(others), 'result')} not as stored: see  parslish why TASK {found.id}")
     return NOT_SO if others else FINE
-
-
-def _row(result: Any) -> tuple[str, ...]:
-    return ("equal" if result.equal else "differs"), result.path, "" if result.equal else result.difference

@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem
 from parslish.cli.output import say
 from parslish.cli.places import RUN_DIR, known_keys
 from parslish.errors import ParslishError, UsageError, near
-from parslish.history import inherited
+from parslish.history import inherited, lineage
 from parslish.history.folder import EVENTS, numbered
 from parslish.history.record import RunRecord, TaskRecord
 from parslish.secret import Keys, key_file
@@ -131,7 +131,7 @@ def run_path(run: str, run_dir: str = RUN_DIR) -> Path:
     by_number = {int(name): path for name, path in known.items()}
     if run == LAST and known:
         recorded = [path for path in known.values() if (path / EVENTS).is_dir()]
-        return (recorded or list(known.values()))[-1]
+        return lineage.last(recorded or list(known.values()))
     if run.isdecimal() and int(run) in by_number:
         return by_number[int(run)]
     if _is_folder(run):

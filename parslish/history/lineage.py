@@ -16,6 +16,7 @@ from parslish.history import card
 COMPLETED = "completed"
 PAUSED = "paused"
 DID_NOT_START = "did not start"
+VERIFY = "verify"  # the style of orders to compute stored results once more
 _ROOT_LENGTH = 32
 
 
@@ -52,3 +53,12 @@ def chain(run: Path) -> list[Path]:
         places = [current.parent / Path(parent).name, Path(parent)] if isinstance(parent, str) else []
         current = next((place for place in places if place.is_dir()), None)
     return found
+
+
+def last(runs: Sequence[Path]) -> Path:
+    """The last of some runs that people mean by that: none that only verified results of another."""
+    for run in reversed(runs):
+        told = card.read(run).get("orders")
+        if not (isinstance(told, dict) and told.get("style") == VERIFY):
+            return run
+    return runs[-1]

@@ -21,8 +21,8 @@ from parslish.errors import UsageError, near
 from parslish.future import StoredFuture
 from parslish.history import inherited, previews
 from parslish.history.edges import VALUE, Edges, edges
+from parslish.history.lineage import VERIFY
 from parslish.history.record import RunRecord, TaskRecord
-from parslish.orders import VERIFY
 from parslish.recorded import ResultOf
 
 if TYPE_CHECKING:
@@ -64,14 +64,23 @@ def check(record: RunRecord, ids: Iterable[int]) -> None:
 
 def why_not_kept(task: TaskRecord) -> str | None:
     """Why a task's arguments cannot be had from the record; None when they can."""
-    if task.call is not None:
+    if _call(task) is not None:
         return None
     if task.run.columns.arguments[task.id] is None and task.app.parameters:
         return f"the arguments of {task.path} were not recorded (previews=False)"
     for name, given in task.given.items():
         if not (previews.is_exact(given) or _is_reference(given)):
-            return f"argument {name!r} of {task.path} was not recorded, only what it looks like: {previews.text(given)}"
+            return (
+                f"the arguments of {task.path} were not kept, as they are large or of classes of your own, but only "
+                f"what they look like, such as {name}={previews.text(given)}"
+            )
     return None
+
+
+def _call(task: TaskRecord) -> bytes | None:
+    """What was kept of a call, or of what a function that failed was given."""
+    says_no_more = task.app.kind == "python" and not task.outputs
+    return task.call or (task.failed_call if says_no_more else None)
 
 
 def take_over(kernel: DataFlowKernel) -> None:
@@ -173,9 +182,10 @@ class _Calls:
         return self._apps[number]
 
     def _arguments(self, task: TaskRecord) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if task.call is not None:
+        call = _call(task)
+        if call is not None:
             here = partial(inherited.here, self._record, task.id)
-            return recorded.opened(task.call, lambda wanted: self._result(_translated(wanted, here)))
+            return recorded.opened(call, lambda wanted: self._result(_translated(wanted, here)))
         columns = self._record.columns
         args = tuple(self._value(each) for each in columns.arguments[task.id] or ())
         return args, {name: self._value(each) for name, each in columns.keywords.get(task.id, {}).items()}

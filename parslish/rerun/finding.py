@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from parslish.errors import UsageError, near
+from parslish.history import lineage
 from parslish.history.folder import EVENTS, numbered
 from parslish.rerun.handle import RecordedRun
 
@@ -22,7 +23,7 @@ def run(which: str | int | os.PathLike[str] = LAST, run_dir: str | os.PathLike[s
     """One run.
 
     Args:
-        which: its id, such as "003" or 3, its folder, or "last".
+        which: its id, such as "003" or 3, its folder, or "last": but for runs that only verified another.
         run_dir: the folder that it is in, unless `which` is a folder.
 
     Raises:
@@ -30,7 +31,7 @@ def run(which: str | int | os.PathLike[str] = LAST, run_dir: str | os.PathLike[s
     """
     found = {path.name: path for _, path in numbered(run_dir) if (path / EVENTS).is_dir()}
     if which == LAST and found:
-        return RecordedRun(list(found.values())[-1])
+        return RecordedRun(lineage.last(list(found.values())))
     name = f"{which:03d}" if isinstance(which, int) else os.fspath(which)
     for each in (name, name.zfill(3)):
         if each in found:

@@ -11,9 +11,9 @@ from parslish import codec
 from parslish.errors import UsageError
 from parslish.history import marks
 from parslish.history.edges import Edges
-from parslish.history.lineage import chain
+from parslish.history.lineage import VERIFY, chain
 from parslish.history.record import GOOD, STATUSES, RunRecord, TaskRecord
-from parslish.orders import ALL, FROM, FROM_FAILURE, ONLY, REDISPATCH, RESUME, VERIFY, Edit, Orders
+from parslish.orders import ALL, FROM, FROM_FAILURE, ONLY, REDISPATCH, RESUME, Edit, Orders
 from parslish.rerun import by_record, kept, replacing
 from parslish.rerun.replacing import Replacements
 from parslish.secret import Keys

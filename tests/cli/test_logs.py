@@ -20,7 +20,7 @@ def test_the_log_of_a_run_is_printed(call: Call) -> None:
 
 def test_a_run_without_a_log_says_how_to_have_one(call: Call) -> None:
     made.make()
-    sentence = "parslish: run 000 kept no log: Config(initialize_logging=True) has it keep one\n"
+    sentence = "parslish: run 000 has logged nothing; what became of its tasks is in  parslish show 000\n"
     assert call("logs") == (1, "", sentence)
     assert call("logs", "--json").json == {"run": "000", "task": None, "texts": []}
 

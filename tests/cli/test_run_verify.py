@@ -34,7 +34,7 @@ def test_a_result_that_differs_is_told_and_ends_with_1() -> None:
     assert len(equal) == 5 and not any(equal[f"-/f[{n}]"] for n in range(4))
     assert done.json["equal"] == sum(equal.values())
     shown = outside("verify", "000", "--sample", "100%").out
-    assert "differs  -/f[0]" in shown and "0.25" in shown
+    assert "\n-/f[0] " in shown and "0.25" in shown
 
 
 def test_a_sample_is_a_part_and_the_same_for_the_same_seed() -> None:

@@ -252,8 +252,29 @@ def test_a_value_that_the_program_handed_on_is_told_with_both_tasks() -> None:
 
 def test_arguments_that_were_not_recorded_are_told() -> None:
     run = first(APPS + "\nclass Thing:\n    pass\n", "take(Thing()).result()")
-    with pytest.raises(UsageError, match=r"argument '\*?.*' of -/take\[0\] was not recorded, only what it looks like"):
+    with pytest.raises(UsageError, match=r"of -/take\[0\] were not kept, as .* such as args=<__main__.Thing>"):
         run.rerun(only="take")
+
+
+def test_arguments_that_a_task_failed_with_are_kept_whatever_they_are() -> None:
+    Path("broken").touch()
+    apps = """
+class Thing:
+    def __init__(self, name):
+        self.name = name
+    def __parslish_key__(self):
+        return self.name
+
+@python_app(cache=True)
+def use(thing, others):
+    note("use", thing.name, len(others))
+    if os.path.exists("broken"):
+        raise ValueError
+"""
+    run = first(apps, "use(Thing('a'), list(range(10_000))).exception()")
+    Path("broken").unlink()
+    only(run, "use")
+    assert executed() == ["use a 10000"]
 
 
 def test_arguments_of_a_run_without_previews_are_told() -> None:

@@ -46,8 +46,15 @@ APPS = {CACHED: cached, PLAIN: plain, JOIN: join}
 
 
 class Noted:
+    """Notes what runs, and lets some of it fail; neither is a part of what an app is."""
+
+    def __init__(self) -> None:
+        self.broken: set[int] = set()
+
     def __call__(self, number: int) -> None:
         ran.append(number)
+        if number in self.broken:
+            raise ValueError(number)
 
     def __parslish_key__(self) -> str:
         return "it notes"
@@ -123,6 +130,22 @@ class Model:
             if len(whole) + len(partly) == before:
                 return whole, partly
 
+    def not_good(self, failing: set[int]) -> tuple[set[int], set[int]]:
+        """Which tasks come to nothing, and which are never begun, when some fail."""
+        bad, idle = set[int](), set[int]()
+
+        def walk(nodes: list[Node], *, is_begun: bool) -> None:
+            for node in nodes:
+                begins = is_begun and not any(each.number in bad for each in node.takes)
+                walk(node.body, is_begun=begins and node.number not in failing)
+                if not begins:
+                    idle.add(node.number)
+                if not begins or node.number in failing or any(each.number in bad for each in node.body):
+                    bad.add(node.number)
+
+        walk(self.top, is_begun=True)
+        return bad, idle
+
     def runs(self, anew: set[int]) -> list[int]:
         """What runs in a run in which these are computed anew: of a join that is reused, nothing."""
         found: list[int] = []
@@ -159,16 +182,28 @@ def executed() -> list[int]:
 
 def resumed(run: RecordedRun, model: Model) -> RecordedRun:
     """Go on from a run in which nothing is open."""
+    planned = plan(run, model)
     new = run.resume()
-    assert executed() == model.runs(set()), "a resume repeats nothing"
+    done = executed()
+    assert done == model.runs(set()), "a resume repeats nothing"
+    assert planned["run"] <= set(done) <= planned["run"] | planned["unknown"]
     return new
 
 
 def from_(run: RecordedRun, model: Model, chosen: list[Node]) -> RecordedRun:
+    planned = plan(run, model, from_=[node.path for node in chosen])
     new = run.rerun(from_=[node.path for node in chosen])
     whole, partly = model.affected(chosen)
-    assert executed() == model.runs(whole | partly)
+    done = executed()
+    assert done == model.runs(whole | partly)
+    assert planned["run"] <= set(done) <= planned["run"] | planned["unknown"]
     return new
+
+
+def plan(run: RecordedRun, model: Model, **how: Any) -> dict[str, set[int]]:
+    """The numbers of the tasks that are to run, and of those of which it cannot be known."""
+    found, number = run.plan(**how), {node.path: node.number for node in model.all}
+    return {group: {number[run.record.path_of(id)] for id in getattr(found, group)} for group in ("run", "unknown")}
 
 
 def restarted(run: RecordedRun, model: Model, chosen: list[Node]) -> RecordedRun:
@@ -228,7 +263,11 @@ def only(run: RecordedRun, model: Model, chosen: list[Node]) -> RecordedRun:
             outer = outer.parent
         if outer is None:
             walk(node)
-    new = run.rerun(only=[node.path for node in chosen])
+    try:
+        new = run.rerun(only=[node.path for node in chosen])
+    except parslish.UsageError as exc:
+        assert "were not kept, as they are large" in str(exc)
+        return run
     assert executed() == sorted(expected)
     assert new.status == "completed"
     return run
@@ -262,3 +301,26 @@ def test_what_has_to_run_runs_and_nothing_else(seed: int) -> None:
             run = resumed(run, model)
         except AssertionError as exc:
             raise AssertionError(f"{way.__name__} of {[node.path for node in chosen]} in {body}: {exc}") from exc
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("how", ["resume", "from failure"])
+def test_what_failed_and_what_waited_for_it_runs_and_nothing_else(seed: int, how: str) -> None:
+    rng = random.Random(-seed - 1)
+    body = bodies(rng, iter(range(1_000)), depth=3)
+    model = Model(body)
+    some = [node.number for node in model.all]
+    note.broken.update(rng.sample(some, min(len(some), rng.randint(1, 3))))
+    try:
+        ran.clear()
+        run = parslish.run(parslish.dispatch(flow)(body))
+        parslish.get_result(run.id, wait=True)
+        bad, idle = model.not_good(note.broken)
+    finally:
+        note.broken.clear()
+    assert executed() == sorted(set(some) - idle), "what waits for a failure is not begun"
+    new = run.rerun(from_failure=True) if how == "from failure" else run.resume()
+    assert executed() == model.runs(bad)
+    assert set(statuses(new)) == {node.path for node in model.all}
+    assert set(statuses(new).values()) <= {"done", "reused"}
+    resumed(new, model)

@@ -162,7 +162,7 @@ def test_forged_events_are_not_told(canary: Canary) -> None:
     keys = Keys.load()
     genuine = list(read_events(Path("runinfo/000"), keys))
     rng = seeded("events")
-    hostile = pack([(Kind.SUBMIT, 99, 0.0, 0, -1, 0, 0, "\x1b[2Jevil", [])])
+    hostile = pack([(Kind.SUBMIT, 99, 0.0, 0, -1, 0, 0, "\x1b[2Jevil", [], (), None, -1)])
     nested = b"\x91" * 100_000 + b"\xc0"
     bodies = [hostile, nested, canary.result(), b"", b"\xdd\xff\xff\xff\xff", rng.randbytes(100)]
 
