@@ -225,10 +225,11 @@ class StoredFuture(_LiftingFuture):
         self.set_result(value)
 
 
-def task_id(future: Future[Any]) -> int | None:
-    """The id of the task behind a future, its item, attribute or file; None for a foreign future."""
+def task_id(future: Future[Any], kernel: DataFlowKernel | None = None) -> int | None:
+    """The id of the task behind a future, its item, attribute or file; None for a foreign future, and for one of
+    another kernel than the one that is given."""
     whole = _whole(future)
-    return whole.tid if isinstance(whole, AppFuture) else None
+    return whole.tid if isinstance(whole, AppFuture) and (kernel is None or whole._kernel is kernel) else None
 
 
 def stored_key(future: Future[Any]) -> bytes | None:

@@ -155,7 +155,7 @@ class Guide:
         if task.parent is not None and task.parent.id in self._whole:
             return f"{task.parent.path} runs again"
         for each in dependencies:
-            id = task_id(each)
+            id = task_id(each, task.future._kernel)
             if id in self._whole or id in self._partly:
                 return f"task {id} runs again"
         return None

@@ -14,7 +14,8 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from parslish import codec, graph, interrupts
 from parslish.bash import AUTO_LOGNAME, auto_logname
@@ -25,6 +26,9 @@ from parslish.history import event, previews
 from parslish.history.event import CALL_BYTES
 from parslish.history.previews import PATHS, Preview
 from parslish.task import Options, Task
+
+if TYPE_CHECKING:
+    from parslish.kernel import DataFlowKernel
 
 FAILED_BYTES = 1 << 20  # of the arguments of a failed task that are kept
 _NODES: Final = 200  # parts of containers that are looked at
@@ -68,8 +72,9 @@ class ResultOf(NamedTuple):
 def described(task: Task) -> Described:
     """What is to be kept of a task's arguments, before anything waits for them."""
     args, kwargs, said = task.args, task.kwargs, _said(task)
-    arguments = previews.of_each(args, preview)
-    keywords = {name: preview(kwargs[name]) for name in list(kwargs)[: previews.ARGUMENTS]}
+    kernel = task.future._kernel
+    arguments = previews.of_each(args, partial(preview, kernel=kernel))
+    keywords = {name: preview(kwargs[name], kernel) for name in list(kwargs)[: previews.ARGUMENTS]}
     is_told = not said and len(keywords) == len(kwargs) and all(map(_is_told, [*arguments, *keywords.values()]))
     outputs = task.options.outputs if task.options else ()
     return Described(
@@ -77,7 +82,7 @@ def described(task: Task) -> Described:
         keywords or None,
         [path for value in _flat(args, kwargs) if (path := _path(value)) is not None],
         [path for value in outputs if (path := _path(value)) is not None],
-        None if is_told else _call(args, {**kwargs, **said}),
+        None if is_told else _call(args, {**kwargs, **said}, kernel),
     )
 
 
@@ -105,15 +110,15 @@ def opened(call: bytes, result_of: Callable[[ResultOf], Any]) -> tuple[tuple[Any
     return graph.replaced(*kept, ResultOf, result_of)
 
 
-def preview(value: Any) -> Preview:
-    """The preview of an argument as it was given: a future is the task that it is of."""
+def preview(value: Any, kernel: DataFlowKernel | None = None) -> Preview:
+    """The preview of an argument as it was given: a future is the task that it is of, if that is the kernel's."""
     # Not isinstance: that asks a value for its `__class__`, which may be anybody's code.
     if issubclass(type(value), DataFuture):
         value = value.file_obj
     elif issubclass(type(value), Future):
-        reference = _reference(value)
+        reference = _reference(value, kernel)
         if reference is None:
-            return {"repr": "<a future of no task>"}
+            return {"repr": "<a future of no task of this run>"}
         of = "".join(_step_text(*step) for step in reference.steps[:_STEPS])
         whole = reference.task
         found: dict[str, Any] = {"task": whole} if isinstance(whole, int) else {"stored": whole.hex()}
@@ -132,8 +137,8 @@ def _is_told(preview: Preview) -> bool:
     return not isinstance(preview, dict) or preview.keys() in ({"task"}, {"stored"})
 
 
-def _reference(future: Future[Any]) -> ResultOf | None:
-    task = task_id(future)
+def _reference(future: Future[Any], kernel: DataFlowKernel | None = None) -> ResultOf | None:
+    task = task_id(future, kernel)
     whole = stored_key(future) if task is None else task
     if whole is None:
         return None
@@ -183,10 +188,16 @@ def _stream(task: Task, kind: str, path: Any) -> Any:
     return AUTO_LOGNAME if type(path) is str and path.endswith(own) else path
 
 
-def _call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+def _call(args: tuple[Any, ...], kwargs: dict[str, Any], kernel: DataFlowKernel) -> bytes | None:
+    def referring_to(future: Future[Any]) -> ResultOf:
+        found = _reference(future, kernel)
+        if found is None:
+            raise ValueError("a future of another kernel")
+        return found
+
     try:
         if _is_simple((args, kwargs)):
-            referring = graph.replaced(args, kwargs, Future, _reference)
+            referring = graph.replaced(args, kwargs, Future, referring_to)
             return _kept(graph.replaced(*referring, File, File.cleancopy), CALL_BYTES)
     except (ValueError, TypeError, RuntimeError):  # an integer or a depth that no form carries; changed meanwhile
         pass

@@ -269,7 +269,7 @@ def test_a_future_of_no_task_is_told_as_such() -> None:
     foreign: Future[int] = Future()
     foreign.set_result(5)
     task = recorded_call(foreign, [foreign])
-    assert task.call is None and task.given["x"] == {"repr": "<a future of no task>"}
+    assert task.call is None and task.given["x"] == {"repr": "<a future of no task of this run>"}
 
 
 def test_files_and_futures_of_files_are_files(tmp_path: Path) -> None:
@@ -418,3 +418,17 @@ def test_the_same_calls_are_told_where_previews_are_on() -> None:
         same("canary-in-an-argument").result()
     content = b"".join(path.read_bytes() for path in Path("runinfo/000/events").iterdir())
     assert content.count(b"canary-in-an-argument") == 2
+
+
+def identity(x: Any) -> Any:
+    return x
+
+
+def test_futures_of_another_kernel_are_not_taken_for_tasks_of_this_run() -> None:
+    with parslish.load(Config(run_dir="one")), parslish.DataFlowKernel(Config(run_dir="other")) as other:
+        far = python_app(identity, data_flow_kernel=other)(1)
+        python_app(identity)([far]).result()
+        python_app(identity)(far).result()
+    record = RunRecord(Path("one/000"), Keys.load())
+    assert all(task.dependencies == () and task.call is None for task in record)
+    assert "no task of this run" in str(record.task(1).given["x"])

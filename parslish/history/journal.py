@@ -64,7 +64,7 @@ class Journal:
         if app is None:
             app = self._note_app(task.app)
         parent = -1 if task.parent is None else task.parent.id
-        edges = tuple([tid for f in dependencies if (tid := task_id(f)) is not None]) if dependencies else _NO_TASKS
+        edges = _edges(task, dependencies) if dependencies else _NO_TASKS
         scope = -1 if task.scope is None else task.scope.number
         given: tuple[Any, ...] = (task.args if self.previews else None, None, scope)
         if described is not None:
@@ -178,6 +178,11 @@ class Journal:
         number = self._workers.setdefault(name, next(self._numbers))
         self._add((Kind.WORKER, number, name))
         return number
+
+
+def _edges(task: Task, dependencies: Sequence[Future[Any]]) -> tuple[int, ...]:
+    kernel = task.future._kernel  # two in a process number their tasks alike
+    return tuple([tid for each in dependencies if (tid := task_id(each, kernel)) is not None])
 
 
 def _drop(event: tuple[Any, ...]) -> None:
