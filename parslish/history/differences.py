@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from parslish.history import code_diff, columns, given, signature
+from parslish.history import code_diff, columns, given, parameters
 from parslish.history.given import Given
 from parslish.history.reason import Reason
 from parslish.history.record import RunRecord, TaskRecord
@@ -117,7 +117,7 @@ class Differences:
 
 def _is_same_call(old: TaskRecord, new: TaskRecord) -> bool:
     """Whether two tasks were surely given the same, defaults included."""
-    same_defaults = signature.of(old.app) == signature.of(new.app)
+    same_defaults = parameters.of(old.app) == parameters.of(new.app)
     return same_defaults and given.is_told(old) and given.is_same_call(old.run, old.id, new.run, new.id)
 
 
@@ -132,7 +132,7 @@ def _equal(was: Given | None, is_: Given | None) -> bool | None:
 
 def _is_default(old: TaskRecord, new: TaskRecord, name: str) -> bool:
     """Whether a parameter was left to its default both times."""
-    written = signature.of(new.app)
+    written = parameters.of(new.app)
     return written is not None and name in written.defaults and name not in old.given and name not in new.given
 
 

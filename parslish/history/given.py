@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from parslish.history import columns, previews, signature
+from parslish.history import columns, parameters, previews
 from parslish.history.previews import Preview
 from parslish.history.record import RunRecord, TaskRecord
 
@@ -100,7 +100,7 @@ def _is_plain_or_bound(run: RunRecord, id: int) -> bool:
 
 
 def _called_with(task: TaskRecord) -> dict[str, Given]:
-    found, written = task.run.columns, signature.of(task.app)
+    found, written = task.run.columns, parameters.of(task.app)
     values = list(found.arguments[task.id] or ())
     if written is None:
         named = dict(zip(_names(task.app.parameters, len(values)), values, strict=True))

@@ -249,11 +249,11 @@ def test_frames_are_read_each_once_while_segments_are_replaced(case: int) -> Non
 def test_a_run_that_is_removed_between_listing_and_opening_keeps_no_kernel_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from parslish import run
+    from parslish import live_run
 
     Path("runinfo/000/checkpoint").mkdir(parents=True)
     gone = [str(tmp_path / "runinfo" / number / "checkpoint") for number in ("000", "042")]
-    monkeypatch.setattr(run, "get_all_checkpoints", lambda run_dir: gone)
+    monkeypatch.setattr(live_run, "get_all_checkpoints", lambda run_dir: gone)
     with parslish.load(Config(checkpoint_mode="task_exit")):
         pass
     with pytest.raises(BadCheckpoint):
