@@ -195,12 +195,12 @@ def _edited_arguments(
     edit: Edit, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     assert edit.arguments is not None
-    signature = inspect.signature(task.app.func)
-    bound = signature.bind(*args, **kwargs)
+    called = inspect.signature(task.app.func)
+    bound = called.bind(*args, **kwargs)
     new: dict[str, Any] = codec.decode(edit.arguments)
     for name, value in new.items():
-        if name not in signature.parameters:
-            raise UsageError(f"{task} takes no argument {name!r}{near(name, signature.parameters)}")
+        if name not in called.parameters:
+            raise UsageError(f"{task} takes no argument {name!r}{near(name, called.parameters)}")
         bound.arguments[name] = value
     return bound.args, bound.kwargs
 
