@@ -17,6 +17,7 @@ from parslish.errors import SerializationError, WorkerLost
 from tests.executors.contract import PATIENCE_S
 
 distributed = pytest.importorskip("distributed", reason="needs the extra dask: pip install 'parslish[dask]'")
+dask = pytest.importorskip("dask")
 
 # distributed leaves sockets to the garbage collector when its local cluster ends.
 pytestmark = [
@@ -164,9 +165,13 @@ def deadly(i: int) -> int:
 
 
 def test_a_pack_whose_worker_dies_costs_the_guilty_task_alone() -> None:
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
+    # Dask tries a lone task four times over, with a new worker each time, which on a busy machine takes half a minute.
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+    ):
         executor = DaskExecutor(cluster=cluster)
         executor.start()
         try:
