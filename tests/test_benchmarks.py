@@ -184,6 +184,7 @@ def test_a_scale_spans_all_values_and_leaves_the_least_a_bar(values: list[float]
         (["budget", "--n", "200", "--rounds", "1"], ["script: bind and key", "garbage collector, on top"]),
         (["growth", "--most", "100", "--bytes", "10", "--rounds", "1"], ["depth of a chain", "argument, bytes"]),
         (["latency", "--here", "--rounds", "1", "--samples", "1", "--queued", "50"], ["parslish", "loky"]),
+        (["resume", "--most", "1000", "--rounds", "1"], ["resume that reuses all, tasks/s", "undo that, s"]),
     ],
     ids=lambda words: words[0],
 )

@@ -97,7 +97,8 @@ def test_a_failed_run_one_from_failure_that_is_killed_and_the_one_that_finishes(
 def test_what_the_killed_run_had_stored_is_not_run_again() -> None:
     """Results are stored at once, events a moment later."""
     run = first(FAN, FAN_CALLS)
-    killed_run = rerun_killed(run, "from_='one'", 10) if executed() else run
+    executed()
+    killed_run = rerun_killed(run, "from_='one'", 10)
     executed()
     stored = sum(len(list(each.iterdir())) for each in [killed_run.path / "checkpoint"])
     assert stored
