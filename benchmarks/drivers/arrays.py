@@ -40,16 +40,19 @@ def there_and_back(megabytes: int, submit: Callable[[Any], Any]) -> Figures:
     return {"trip": median(taken[2:])}
 
 
-def written(megabytes: int, write: Callable[[int, int], None]) -> Figures:
+def written(megabytes: int, write: Callable[[int, int], Any]) -> Figures:
     """Gigabytes a second on the way of arrays to the disk, after a small one: five of 100 MB, one of a gigabyte.
 
     Args:
-        write: is given megabytes and the first number of an array, and returns when it is on the disk.
+        write: is given megabytes and the first number of an array, and returns it when it is on the disk. All of them
+            are kept, as results are.
     """
     need_memory(8 * megabytes)
-    write(1, -1)
+    kept = [write(1, -1)]
     repeats = max(1, min(REPEATS, 500 // megabytes))
-    return {"write": megabytes / 1e3 / median(timed(lambda i=i: write(megabytes, i)) for i in range(repeats))}  # type: ignore[misc]
+    return {
+        "write": megabytes / 1e3 / median(timed(lambda i=i: kept.append(write(megabytes, i))) for i in range(repeats))
+    }  # type: ignore[misc]
 
 
 def need_memory(megabytes: int) -> None:
@@ -64,8 +67,10 @@ def w7_save(megabytes: int) -> Figures:
     return written(megabytes, _save)
 
 
-def _save(megabytes: int, first: int) -> None:
+def _save(megabytes: int, first: int) -> Any:
+    array = array_of(megabytes, first)
     with open(f"{first}.npy", "wb") as file:
-        np.save(file, array_of(megabytes, first))
+        np.save(file, array)
         file.flush()
         os.fsync(file.fileno())
+    return array

@@ -37,8 +37,9 @@ def w7_checkpoint(megabytes: int) -> Figures:
     """From the call until the array is on the disk, which `checkpoint` waits for."""
     with load(checkpoint_mode="task_exit") as kernel:
 
-        def keep(size: int, first: int) -> None:
-            make(size, first).result()
+        def keep(size: int, first: int) -> Any:
+            array = make(size, first).result()
             kernel.checkpoint()
+            return array
 
         return arrays.written(megabytes, keep)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from parslish.history import inherited
 from parslish.history.edges import Edges
 from parslish.history.record import RunRecord
 from parslish.secret import Keys
-from tests.rerun.program import NESTED, NESTED_CALLS, again, changed, executed, first, forced, statuses
+from tests.rerun.program import NESTED, NESTED_CALLS, again, changed, executed, first, forced, statuses, written
 
 CHILDREN = ["-/nested[0]/times[0]", "-/nested[0]/times[1]", "-/nested[0]/times[2]"]
 
@@ -146,12 +148,7 @@ def test_of_a_run_that_was_removed_nothing_is_known() -> None:
 
 def test_a_run_of_the_same_number_in_another_folder_is_not_taken_for_it() -> None:
     other = NESTED.replace("times(x, 3)", "times(x, 30)")
-    from tests.rerun.program import written
-
     written(NESTED, "nested(1).result()", ", run_dir='elsewhere'")
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, "script.py"], check=True)
     first(other, "nested(1).result()")
     written(NESTED, "nested(1).result()", ", checkpoint_files=['elsewhere/000/checkpoint']")
