@@ -21,6 +21,7 @@ from parslish.store.log import Log
 from parslish.store.reader import read_frames
 
 PERIOD_S = 0.05
+_AWAITED_S = 5.0  # a disk that takes longer is not waited for
 GROUP = 512  # events a frame: packing one never holds the interpreter for a millisecond
 FRAMES = 32  # and frames a write, which gives the interpreter up and has to get it back
 
@@ -48,6 +49,7 @@ class Recorder:
         self._log.start()
         self._events: deque[Event] = deque()
         self._idle = True
+        self._awaited: threading.Event | None = None
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_groups, name="parslish-recorder", daemon=True)
@@ -60,8 +62,12 @@ class Recorder:
             self._wake.set()
 
     def add_now(self, first: Event) -> None:
-        """Write an event at once: without what its run is a run of, one that is killed now could not be resumed."""
-        self._log.append(Type.EVENT, event.pack([first]))
+        """Note an event, and wait until it is written, or the disk has refused it: without what its run is a run of,
+        one that is killed now could not be resumed. For one thread at a time."""
+        self._awaited = awaited = threading.Event()
+        self.add(first)
+        if self._thread.is_alive():
+            awaited.wait(_AWAITED_S)
 
     def close(self) -> None:
         """Write what is left and close the segment."""
@@ -75,12 +81,16 @@ class Recorder:
         while not self._closing.is_set():
             self._idle = True
             # An event that came before `_idle` was set has not set `_wake`: look before sleeping.
-            if not self._events:
+            if not self._events and self._awaited is None:
                 self._wake.wait()
             self._idle = False
             self._wake.clear()
-            self._closing.wait(PERIOD_S)
+            awaited, self._awaited = self._awaited, None
+            if awaited is None:
+                self._closing.wait(PERIOD_S)
             self._write_gathered()
+            if awaited is not None:
+                awaited.set()
 
     def _write_gathered(self) -> None:
         while self._events:
