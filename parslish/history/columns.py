@@ -6,13 +6,12 @@ hundred bytes each.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from parslish.history import previews
+from parslish.history.collecting import no_collection
 from parslish.history.event import Event, Kind, fits
 from parslish.history.previews import ATOMS, Preview
 
@@ -84,7 +83,7 @@ class Columns:
             **dict.fromkeys(self._rare, self._take_rare),
         }  # fmt: skip
         nothing: Callable[[Event], None] = lambda event: None  # noqa: E731 — of a kind that is not known
-        with _no_collection():
+        with no_collection():
             for group in groups:
                 for event in group:
                     try:
@@ -285,15 +284,3 @@ def _previews(found: Any) -> tuple[Preview, ...]:
     if type(found) is not tuple:
         raise TypeError
     return found if ATOMS.issuperset(map(type, found)) else tuple(map(previews.read, found))
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Events are tuples of atoms: there is nothing for the garbage collector to find, and much to look at."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from parslish.errors import UsageError, near
 from parslish.history import card, inherited, lineage, marks
@@ -120,9 +120,12 @@ class RecordedRun:
     def plan(self, **how: Any) -> Plan:
         """What `rerun` would do with the same arguments, or `resume` without any: which tasks it would reuse, which it
         would run, and of which that cannot be known before."""
-        from parslish.rerun.planning import plan
+        return self._planned(making.make(self.record, self._keys, **how))
 
-        return plan(self.record, making.make(self.record, self._keys, **how), self._keys)
+    def _planned(self, told: Orders) -> Plan:
+        from parslish.rerun.planning import plan  # here: most runs are executed again without
+
+        return plan(self.record, told, self._keys)
 
     def invalidations(self) -> list[Invalidation]:
         """What was invalidated in this run's name, oldest first."""
@@ -212,8 +215,10 @@ class RecordedRun:
 
     def resume(self, **options: Any) -> RecordedRun:
         """Finish what is open: run what failed, was lost, or was marked to run again; reuse the rest. As `rerun`."""
-        return self.rerun(**options)
+        new: RecordedRun = self.rerun(**options)
+        return new
 
+    @overload
     def rerun(
         self,
         *,
@@ -228,7 +233,41 @@ class RecordedRun:
         strict: bool = False,
         retries: int = 0,
         config: Any = None,
-    ) -> RecordedRun:
+        plan: Literal[False] = False,
+    ) -> RecordedRun: ...
+    @overload
+    def rerun(
+        self,
+        *,
+        all: bool = False,
+        only: Expression | None = None,
+        from_: Expression | None = None,
+        from_failure: bool = False,
+        replace: Replacements | None = None,
+        inputs: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+        reuse: bool = True,
+        pause: Expression | None = None,
+        strict: bool = False,
+        retries: int = 0,
+        config: Any = None,
+        plan: Literal[True],
+    ) -> Plan: ...
+    def rerun(
+        self,
+        *,
+        all: bool = False,
+        only: Expression | None = None,
+        from_: Expression | None = None,
+        from_failure: bool = False,
+        replace: Replacements | None = None,
+        inputs: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+        reuse: bool = True,
+        pause: Expression | None = None,
+        strict: bool = False,
+        retries: int = 0,
+        config: Any = None,
+        plan: bool = False,
+    ) -> RecordedRun | Plan:
         """Execute the run again, and wait for that. The new run is linked to this one, of which nothing is overwritten.
 
         Args:
@@ -244,6 +283,7 @@ class RecordedRun:
             strict: a selected task that does not come back is an error, not a warning.
             retries: how often to go on from failure, while tasks fail.
             config: of the kernel, where a workflow is executed again; None: the workflow's own.
+            plan: only say what that would reuse, run, and cannot know, as `plan` does.
 
         Raises:
             UsageError: these do not go together, or the program cannot be started again.
@@ -260,6 +300,8 @@ class RecordedRun:
             reuse=reuse,
             pause=pause,
         )
+        if plan:
+            return self._planned(told)
         new = self._follow(told, inputs, config, strict)
         for _ in range(retries):
             if new.status == PAUSED or not making.has_failures(new.record):
