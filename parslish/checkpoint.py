@@ -189,7 +189,7 @@ class Checkpointer:
             logger.warning(
                 "%d results could not be stored (%s): the next run computes them again",
                 self._log.dropped,
-                self._log.trouble,
+                self._log.last_trouble,
             )
         return self._log.dropped
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 BEFORE = """
-    import atexit, os, resource, sys
+    import atexit, os, resource, shutil, sys
     atexit.register(lambda: print("registered before", flush=True))
     import parslish
     from parslish import Config, python_app
@@ -25,6 +25,10 @@ BEFORE = """
     def fill_the_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 
+    def remove_it():
+        kernel.checkpoint()
+        shutil.rmtree("runinfo/000/checkpoint")
+
     def empty_it():
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
@@ -38,6 +42,8 @@ ENDS = {
     "full, and ended by an error": (1, "fill_the_disk(); cell(1).result(); 1 / 0"),
     "full, and room again at the end": (0, "fill_the_disk(); cell(1).result(); empty_it()"),
     "never full": (0, "cell(1).result()"),
+    "removed while it runs": (3, "remove_it(); cell(1).result(); kernel.checkpoint()"),
+    "removed at the end": (3, "cell(1).result(); remove_it()"),
 }
 
 
@@ -51,4 +57,5 @@ def test_the_exit_code_tells_whether_all_results_are_stored(end: str, tmp_path: 
     assert ran.stdout.splitlines() == ["registered after", "registered before"]
     assert (tmp_path / "left open").read_text() == "written"
     told = ran.stderr.count("tasks go on")
-    assert told == (0 if end == "never full" else 1)
+    assert told == (0 if end in ("never full", "removed at the end") else 1)
+    assert ran.stderr.count("could not be stored (") == (code != 0)

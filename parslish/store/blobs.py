@@ -82,8 +82,9 @@ class Blobs:
         Raises OSError, and leaves nothing behind.
         """
         reference = _reference(sections)
-        if reference.digest in self._written:
+        if reference.digest in self._written and self._is_there(reference):
             return reference
+        folder.make(self._disk, self._folder)  # somebody may have removed it
         unfinished = self._folder / f"{secrets.token_hex(16)}{UNFINISHED}"
         try:
             if not self._write(unfinished, sections, reference.digest):
@@ -100,6 +101,12 @@ class Blobs:
         folder.sync(self._disk, self._folder)
         self._written.add(reference.digest)
         return reference
+
+    def _is_there(self, reference: Reference) -> bool:
+        try:
+            return self._disk.stat(path_of(self._folder, reference.digest)).st_size == reference.size
+        except OSError:
+            return False
 
     def _write(self, path: Path, sections: Sequence[Sequence[Piece]], digest: bytes) -> bool:
         """Write and fsync a file; False when the content is not what it was. Raises OSError."""

@@ -118,13 +118,18 @@ class Log:
         return self._spool.trouble
 
     @property
+    def last_trouble(self) -> StoreError | None:
+        """Why the disk refuses, or has refused last; None when it never has."""
+        return self._spool.last_trouble
+
+    @property
     def appended(self) -> int:
         """How many frames have been written or held."""
         return self._spool.appended
 
     @property
     def dropped(self) -> int:
-        """How many results, or other frames but bases, the disk has not taken to the end."""
+        """How many results, or other frames but bases, the disk has not taken to the end, or were removed from it."""
         return self._spool.dropped
 
     def start(self) -> None:

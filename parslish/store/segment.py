@@ -83,17 +83,37 @@ class SegmentWriter:
         return self.append([entry], watermark, frame.CONTROL)[0]
 
     def fsync(self) -> None:
-        """Make all that is written durable, and the file's name. Raises OSError."""
+        """Make all that is written durable, and the file's name.
+
+        Raises:
+            FileNotFoundError: somebody has removed the file, and with it what was durable.
+            OSError: the disk refuses.
+        """
         try:
             self._disk.fsync(self._fd)
             if not self._disk.fstat(self._fd).st_nlink:  # durable, and in no folder any more
-                raise FileNotFoundError(errno.ENOENT, "it was removed", str(self.path))
+                raise _removed(self.path)
             if not self._named:
                 folder.sync(self._disk, self.path.parent)
                 self._named = True
-        except OSError:
+        except OSError as exc:
             self.sealed = True
+            if exc.errno == errno.ESTALE and self._is_gone():  # as a server of files tells it
+                raise _removed(self.path) from exc
             raise
+
+    def _is_gone(self) -> bool:
+        try:
+            self._disk.stat(self.path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def durable(self, synced: int) -> int:
+        """How many results, or other frames but those about folders, are in the file below the number `synced`."""
+        return max(0, synced - self._header.first - len(self._specials))
 
     def finish(self, seq: int) -> None:
         """Append the index and the mark that the segment is whole, for readers' speed; sync. Raises OSError.
@@ -153,3 +173,7 @@ class SegmentWriter:
             self._disk.truncate(self._fd, self.size)
         except OSError:
             self.sealed = True
+
+
+def _removed(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "it was removed", str(path))

@@ -22,6 +22,7 @@ from typing import Final
 from parslish.errors import StoreError, StoreFull
 from parslish.store.frame import Type
 from parslish.store.pending import UNNUMBERED, Entry
+from parslish.store.segment import SegmentWriter
 from parslish.store.sync import Mode
 from parslish.store.writer import Writer
 
@@ -56,6 +57,7 @@ class Spool:
         backlog_bytes: int,
     ) -> None:
         self.trouble: StoreError | None = None
+        self.last_trouble: StoreError | None = None
         self.appended = 0
         self.dropped = 0
         self._writer, self._soon, self._path, self._mode = writer, soon, path, mode
@@ -112,7 +114,12 @@ class Spool:
         """Write the index and end; what the disk has not taken by now is dropped, and so is what is still to come."""
         with self._flushing, self._lock:
             self._finished = True
-            self._writer.finish()
+            segment = self._writer.segment
+            try:
+                self._writer.finish()
+            except FileNotFoundError as exc:
+                assert segment is not None
+                self._lose(segment, exc)
             self._drop(self._writer.backlog)
             self._writer.backlog.clear()
 
@@ -138,6 +145,8 @@ class Spool:
             segment.fsync()
         except OSError as exc:
             with self._lock:
+                if isinstance(exc, FileNotFoundError):
+                    self._lose(segment, exc)
                 if writer.segment is segment:
                     writer.give_up_segment()
                 # A file that was removed can be made anew at once, but not what was durable in it: that is told.
@@ -172,6 +181,11 @@ class Spool:
         self._release(lost)
         return True
 
+    def _lose(self, segment: SegmentWriter, exc: FileNotFoundError) -> None:
+        """Somebody has removed a segment, and with it what was durable in it."""
+        self.dropped += segment.durable(self._writer.synced)
+        self.last_trouble = store_error(exc, self._path)
+
     def _drop(self, entries: Iterable[Entry]) -> None:
         # What says on which folders this one stands is no loss of its own: it is worth what it stood for.
         self.dropped += sum(entry.type != Type.BASES for entry in entries)
@@ -189,7 +203,7 @@ class Spool:
         self._retry_at = time.monotonic() + self._retry_s
         self._release(self._writer.backlog)
         if self.trouble is None:
-            self.trouble = store_error(exc, self._path)
+            self.trouble = self.last_trouble = store_error(exc, self._path)
             if self._on_trouble is not None:
                 self._soon(partial(self._on_trouble, self.trouble))
 

@@ -9,7 +9,6 @@ One thread at a time; the log sees to that, and decides when to do what.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ class Writer:
         self._id = os.urandom(frame.WRITER_BYTES)
         self.next_ordinal = 0
         self._next_seq = 0
-        self._synced = 0  # all frames below are durable
+        self.synced = 0  # all frames below are durable
         self._given_up: list[SegmentWriter] = []
         self.segment: SegmentWriter | None = None
         self.unsynced = Queue()  # written to `segment`
@@ -68,7 +67,7 @@ class Writer:
     def _append(self, entries: Sequence[Entry]) -> list[int]:
         segment = self.segment or self._open_segment(entries[0].seq)
         try:
-            return segment.append(entries, self._synced)
+            return segment.append(entries, self.synced)
         except OSError:
             if segment.sealed:
                 self.give_up_segment()
@@ -103,7 +102,7 @@ class Writer:
     def forget_synced(self, count: int) -> list[Entry]:
         """An fsync has covered the first `count` unsynced entries: they are returned, and no longer held."""
         done = [self.unsynced.pop() for _ in range(count)]
-        self._synced = done[-1].seq + 1
+        self.synced = done[-1].seq + 1
         if not self.unsynced:
             self._mark_synced()
         return done
@@ -120,12 +119,20 @@ class Writer:
         self._given_up.clear()
 
     def finish(self) -> None:
-        """Close the segment, with an index; everything in it has been synced."""
-        if self.segment is not None:
-            # Without an index the segment is as good, and opens more slowly.
-            with contextlib.suppress(OSError):
-                self.segment.finish(self._synced)
-        self.leave()
+        """Close the segment, with an index; everything in it has been synced.
+
+        Raises:
+            FileNotFoundError: somebody has removed it.
+        """
+        try:
+            if self.segment is not None:
+                self.segment.finish(self.synced)
+        except FileNotFoundError:
+            raise
+        except OSError:  # without an index the segment is as good, and opens more slowly
+            pass
+        finally:
+            self.leave()
 
     def leave(self) -> None:
         """Give the descriptor back and no more."""
@@ -149,7 +156,7 @@ class Writer:
         """Tell readers what is durable: from then on its absence is damage, not the end of a torn segment."""
         assert self.segment is not None
         try:
-            self.segment.append_control(Type.SYNCED, b"", self._synced, self._synced)
+            self.segment.append_control(Type.SYNCED, b"", self.synced, self.synced)
         except OSError:  # a hint less; the next frame carries it too
             if self.segment.sealed:
                 self.give_up_segment()

@@ -40,7 +40,7 @@ def watermark_too_high(patch: Patch) -> None:
     append = Writer._append
 
     def too_early(self: Writer, entries: Any) -> list[int]:
-        self._synced = self._next_seq
+        self.synced = self._next_seq
         return append(self, entries)
 
     patch.setattr(Writer, "_append", too_early)

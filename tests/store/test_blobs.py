@@ -174,3 +174,12 @@ def test_a_link_or_a_pipe_under_its_name_is_not_followed(tmp_path: Path) -> None
     os.mkfifo(path)
     with pytest.raises(StoreCorrupt, match="regular file"):
         blobs.read(tmp_path, reference)
+
+
+def test_a_blob_that_somebody_removes_is_written_anew_when_its_value_comes_again() -> None:
+    disk = memory_disk()
+    store = Blobs(WHERE, disk)
+    reference = store.put(SECTIONS)
+    disk.unlink(blobs.path_of(WHERE, reference.digest))
+    assert store.put(SECTIONS) == reference
+    assert stored(disk, reference) == whole(SECTIONS)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from parslish.errors import InternalError, StoreError, UsageError
 from parslish.store.check import check
+from parslish.store.disk import Disk
 from parslish.store.frame import Type
 from parslish.store.log import Log
 from parslish.store.reader import Store, read_frames
@@ -246,6 +249,35 @@ def test_after_a_kill_everything_appended_is_there(tmp_path: Path) -> None:
     assert check(tmp_path / "store").state == "torn"
 
 
+def test_results_are_lost_with_a_segment_that_somebody_removes_before_the_end(tmp_path: Path) -> None:
+    log = Log(tmp_path / "store", keys=KEYS, sync="manual")
+    for number in range(3):
+        log.append(Type.RESULT, b"durable, and gone", number.to_bytes(32, "big"))
+    assert log.sync()
+    shutil.rmtree(tmp_path / "store")
+    log.close()
+    assert log.dropped == 3 and "removed" in str(log.last_trouble)
+
+
+def test_a_segment_that_its_server_has_removed_is_lost_and_not_only_stale(tmp_path: Path) -> None:
+    class Server(Disk):
+        removed = False
+
+        def fsync(self, fd: int) -> None:  # type: ignore[override]
+            if self.removed:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            os.fsync(fd)
+
+    disk = Server()
+    log = Log(tmp_path / "store", keys=KEYS, sync="manual", disk=disk)
+    log.append(Type.RESULT, b"durable, and gone", bytes(32))
+    assert log.sync()
+    shutil.rmtree(tmp_path / "store")
+    disk.removed = True
+    log.close()
+    assert log.dropped == 1 and "removed" in str(log.last_trouble)
+
+
 def test_a_segment_that_somebody_removes_is_told_of_and_what_was_not_synced_is_stored_anew(tmp_path: Path) -> None:
     troubles: list[StoreError] = []
     recoveries: list[bool] = []
@@ -264,6 +296,7 @@ def test_a_segment_that_somebody_removes_is_told_of_and_what_was_not_synced_is_s
     assert log.sync()
     assert ["removed" in str(trouble) for trouble in troubles] == recoveries == [True]
     assert log.close()
+    assert log.dropped == 1 and "removed" in str(log.last_trouble)
     store = Store.open([tmp_path / "store"], KEYS)
     assert [record.body for record in store.find(bytes([1]) * 32)] == [b"not synced"]
     assert bytes(32) not in store
