@@ -3,7 +3,8 @@ another's is left to `turns`.
 
 A lease saves work and decides nothing: a kernel goes on without where the disk refuses, and two that compute one key
 are as right as one. Nothing is locked, since network file systems may know no locks: a lease is a file that only one
-kernel can make, and counts for as long as that kernel touches it.
+kernel can make, and counts for as long as that kernel touches it, or until others on its machine see that its process
+is gone.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import stat
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from parslish.history import alive
 from parslish.store import folder
 
 FOLDER: Final = "leases"
@@ -49,7 +51,14 @@ class Leases:
         self.met: set[str] = set()  #: the runs whose leases were in our way
         self._folder = Path(run_dir).absolute() / FOLDER
         self._token = secrets.token_hex(8)
-        facts = {"host": socket.gethostname(), "pid": os.getpid(), "run": run_id, "token": self._token}
+        self._machine = alive.machine()
+        facts = {
+            "host": socket.gethostname(),
+            "machine": self._machine,
+            "pid": os.getpid(),
+            "run": run_id,
+            "token": self._token,
+        }
         self._content = json.dumps(facts).encode()
         self._lock = threading.Lock()  # guards the three below
         self._is_made = self._is_warned = False
@@ -141,12 +150,17 @@ class Leases:
             if if_gone is None:
                 raise
             return if_gone
-        with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):  # half written, or not ours
-            run = json.loads(content).get("run")
-            if _RUN_ID.fullmatch(run):
-                self.met.add(run)
+        with contextlib.suppress(ValueError, LookupError, ArithmeticError, AttributeError, TypeError, RecursionError):
+            if self._is_of_the_dead(json.loads(content)):  # may be half written, or not ours
+                return True
         # On either side: when the clock is set back, leases of the dead must not live on until it is there again.
         return abs(self._now_s() - touched_s) > LEASE_S
+
+    def _is_of_the_dead(self, facts: dict[str, Any]) -> bool:
+        run = facts["run"]
+        if _RUN_ID.fullmatch(run):
+            self.met.add(run)
+        return bool(self._machine) and facts["machine"] == self._machine and not alive.exists(facts["pid"])
 
     def _now_s(self) -> float:
         """What the clock of the file system says, which is what leases have their times from."""

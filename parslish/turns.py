@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from parslish import leases
-
 if TYPE_CHECKING:
     from parslish.leases import Leases
     from parslish.store.reader import Store
 
 FIRST_PAUSE_S: Final = 0.05  #: from one look at what others do to the next
 LAST_PAUSE_S: Final = 1.0
+CLOSER_S: Final = 2.0  #: and between two looks at whether leases still count
 
 
 class Turns:
@@ -96,7 +95,7 @@ class Turns:
         now = time.monotonic()
         looks_closer = now >= self._expiry_at
         if looks_closer:
-            self._expiry_at = now + leases.LEASE_S / leases.TOUCHES
+            self._expiry_at = now + CLOSER_S
         return stored | self._leases.free(keys, expired=looks_closer)
 
     def _call(self, keys: Iterable[bytes]) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 import parslish
 from parslish import Config, ConfigurationError, DataFlowKernel, ThreadPoolExecutor, leases, python_app
+from parslish.history import alive
 from parslish.leases import LEASE_S, Leases
 from parslish.memoizer import BasicMemoizer
 from tests.faults.drivers import PATIENCE_S, Driver, recovered
@@ -178,11 +179,15 @@ def test_a_kernel_that_is_stopped_gives_its_leases_back(number: signal.Signals) 
     assert not held()
 
 
-def test_the_leases_of_a_killed_kernel_expire(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 1.0)
+@pytest.mark.parametrize("machine", ["this", "another"])
+def test_the_leases_of_a_killed_kernel_count_no_longer(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one on this machine at once, others when they are as old as leases get."""
     other = working()
     other.send(signal.SIGKILL)
     other.end()
+    if machine == "another":
+        monkeypatch.setattr(leases, "LEASE_S", 1.0)
+        monkeypatch.setattr(alive, "machine", lambda: "another")
     with task_exit():
         future = cell(0, "gate")
         assert not future.done()

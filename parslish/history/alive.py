@@ -61,7 +61,7 @@ def run(path: Path) -> bool:
     if not facts or facts.get("ended") is not None:
         return False
     process = _run_process(facts)
-    return process is None or process.host != _host(socket.gethostname()) or _exists(process.pid)
+    return process is None or process.host != _host(socket.gethostname()) or exists(process.pid)
 
 
 def _is_closed(path: Path, disk: Disk) -> bool:
@@ -94,7 +94,17 @@ def _host(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]", "_", name)[:48]
 
 
-def _exists(pid: int) -> bool:
+def machine() -> str:
+    """What tells this machine since its last start, with the process numbers as seen from here, from all others; empty
+    when that is not known."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of that number on this machine, as seen from here."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -119,7 +129,7 @@ def _writes_to(pid: int, path: Path) -> bool:
     try:
         names = os.listdir(descriptors)
     except FileNotFoundError:
-        return _exists(pid) and not os.path.exists("/proc/self")
+        return exists(pid) and not os.path.exists("/proc/self")
     except OSError:
         return True
     return any(_is_open_to_write(os.path.join(descriptors, name), path) for name in names)
