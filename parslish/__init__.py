@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from parslish.apps import App, app, bash_app, join_app, python_app
     from parslish.bash import AUTO_LOGNAME
     from parslish.config import Config
-    from parslish.dispatched import cancel
+    from parslish.dispatching.dispatched import cancel
+    from parslish.dispatching.outcomes import WorkflowResult, get_result
+    from parslish.dispatching.workflows import dispatch, workflow
     from parslish.errors import (
         AppBadFormatting,
         AppException,
@@ -62,7 +64,6 @@ if TYPE_CHECKING:
     from parslish.loader import current_kernel as dfk
     from parslish.logs import set_file_logger, set_stream_logger
     from parslish.memoizer import BasicMemoizer
-    from parslish.outcomes import WorkflowResult, get_result
     from parslish.random_numbers import rng
     from parslish.rerun.finding import run, runs
     from parslish.rerun.handle import RecordedRun
@@ -78,7 +79,6 @@ if TYPE_CHECKING:
     from parslish.task import State as States
     from parslish.utils import get_all_checkpoints, get_last_checkpoint
     from parslish.version import VERSION as __version__
-    from parslish.workflows import dispatch, workflow
 
 __all__ = [
     "AUTO_LOGNAME",
@@ -208,20 +208,20 @@ _FROM: dict[str, str] = {
     "Untrusted": "errors",
     "UsageError": "errors",
     "WorkerLost": "errors",
-    "WorkflowResult": "outcomes",
+    "WorkflowResult": "dispatching.outcomes",
     "ZipAuthorityError": "errors",
     "ZipFileStaging": "staging",
     "__version__": "version:VERSION",
     "app": "apps",
     "bash_app": "apps",
-    "cancel": "dispatched",
+    "cancel": "dispatching.dispatched",
     "clear": "loader",
     "default_staging": "staging",
     "dfk": "loader:current_kernel",
-    "dispatch": "workflows",
+    "dispatch": "dispatching.workflows",
     "get_all_checkpoints": "utils",
     "get_last_checkpoint": "utils",
-    "get_result": "outcomes",
+    "get_result": "dispatching.outcomes",
     "id_for_memo": "identity.value",
     "join_app": "apps",
     "load": "loader",
@@ -234,7 +234,7 @@ _FROM: dict[str, str] = {
     "set_file_logger": "logs",
     "set_stream_logger": "logs",
     "wait_for_current_tasks": "loader",
-    "workflow": "workflows",
+    "workflow": "dispatching.workflows",
 }
 
 

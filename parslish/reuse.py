@@ -1,5 +1,5 @@
-"""Owns which key a task has, and whether a result is known for it: its app's key makers, fed with what is known of
-values that came from tasks, and the memo, or the user's own rule, that is asked then.
+"""Owns which key a task has, and whether a result is known for it or being computed: its app's key makers, fed with
+what is known of values that came from tasks, and the memo, or the user's own rule, that is asked then.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from parslish.task import Task
 
 if TYPE_CHECKING:
     from parslish.apps import AppBase
+    from parslish.guide import Guide
     from parslish.history.accepted import Accepted
+    from parslish.history.journal import Journal
 
 logger = logging.getLogger("parslish")
 
@@ -35,6 +37,7 @@ class Reuse:
     Args:
         memo: what the run knows.
         memoizer: asked instead, when its class has a `check_memo` of its own.
+        journal: is told what a task was called with, and why a known result is not used.
         root: the id of the first run of the lineage.
         seed: what the run's random numbers follow from.
         strict: whether an argument without identity is an error.
@@ -45,6 +48,7 @@ class Reuse:
         self,
         memo: Memo,
         memoizer: BasicMemoizer,
+        journal: Journal,
         root: str,
         seed: bytes,
         *,
@@ -52,12 +56,61 @@ class Reuse:
         accepted: Accepted | None = None,
     ) -> None:
         self._memo, self._memoizer, self._root, self._strict = memo, memoizer, root, strict
-        self._seed = seed
+        self._journal, self._seed = journal, seed
         self._accepted = accepted
         self._makers: dict[tuple[AppBase, bytes], Sequence[KeyMaker]] = {}
         # Users' own rules cost a future per task, so they are asked only where there are any.
         self._asks_memoizer = type(memoizer).check_memo is not BasicMemoizer.check_memo
         self._warned: set[tuple[AppBase, str]] = set()
+
+    def look_up(
+        self,
+        task: Task,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        dependencies: Sequence[Future[Any]],
+        guide: Guide | None,
+    ) -> tuple[Known | None, Task | None]:
+        """Give a task its key, and find what is known under it, or else the task that is computing that.
+
+        Where there is neither, the task is to run, and its key is claimed for it.
+
+        Raises:
+            TypeError: the arguments do not fit the app's signature.
+            Unidentifiable: an argument has no identity, and that is an error.
+        """
+        first, *earlier = self.makers(task.app)
+        describes = self._journal.previews and (dependencies or kwargs or not ATOMS.issuperset(map(type, args)))
+        parts: list[ArgumentPart] | None = [] if describes else None
+        key = task.key = self.key_of(task, first, args, kwargs, dependencies, parts)
+        if parts:
+            self._journal.bound(task, parts)
+        if key is None:
+            return None, None
+        if guide is not None and (own := guide.own_key(task, key)) != key:
+            key, earlier = own, []
+            task.key = key
+        owner = self._memo.claim(key, task)
+        reason = None if guide is None else guide.why_forced(task, dependencies)
+        if owner is not task:
+            return None, owner
+        if reason is not None:
+            self._journal.forced(task, reason)
+            return None, None
+        known = self.known(task, key)
+        if known is None and earlier:
+            known = self.known_earlier(task, earlier, args, kwargs, dependencies)
+        if known is None or (guide is not None and guide.is_outdated(key, known)):
+            if self._memo.refused:
+                self._note_refused(task, key)
+            return None, None
+        self._memo.release(key, task)
+        return known, None
+
+    def _note_refused(self, task: Task, key: bytes) -> None:
+        reason = self._memo.refused.pop(key, None)
+        if reason is not None:
+            self._journal.missed(task, *reason)
 
     def key_of(
         self,

@@ -16,16 +16,9 @@ from typing import TYPE_CHECKING, Any
 from parslish import calls, codec, graph, interrupts, joins, loader, recorded, waiting
 from parslish.config import Config
 from parslish.deadlines import Deadlines
-from parslish.errors import (
-    AppTimeout,
-    DependencyError,
-    JoinError,
-    SerializationError,
-    WorkerLost,
-)
+from parslish.errors import AppTimeout, DependencyError, JoinError, SerializationError, WorkerLost
 from parslish.executors.base import Reply, Sink
 from parslish.executors.choice import Executors
-from parslish.identity.key import ArgumentPart
 from parslish.live_run import LiveRun
 from parslish.memo import Known, file_facts
 from parslish.memoizer import BasicMemoizer
@@ -63,7 +56,13 @@ class Scheduler(Sink):
         self._table = table
         self._executors = executors
         self._reuse = Reuse(
-            run.memo, memoizer, run.lineage.root, run.seed, strict=config.strict_keys, accepted=run.accepted
+            run.memo,
+            memoizer,
+            run.journal,
+            run.lineage.root,
+            run.seed,
+            strict=config.strict_keys,
+            accepted=run.accepted,
         )
         self._resolver: graph.DependencyResolver = config.dependency_resolver or graph.DEEP_DEPENDENCY_RESOLVER
         self._steps = Steps()
@@ -113,7 +112,12 @@ class Scheduler(Sink):
             if kwargs is not given and self._journal.previews:
                 self._journal.bound(task, calls.bound(task.app, args, kwargs))
         if task.app.cache and self._config.app_cache:
-            if self._reuses(task, args, kwargs, dependencies):
+            known, owner = self._reuse.look_up(task, args, kwargs, dependencies, self.guide)
+            if known is not None:
+                self._reused(task, known)
+                return
+            if owner is not None:
+                owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
                 return
         elif self.guide is not None:
             self.guide.why_forced(task, dependencies)
@@ -124,51 +128,6 @@ class Scheduler(Sink):
             self._launch_in_turn(task, attempt)
         else:
             self._launch(task, attempt)
-
-    def _reuses(
-        self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], dependencies: Sequence[Future[Any]]
-    ) -> bool:
-        """Give a task its key, and if the key's result is known or being computed, that result.
-
-        Raises:
-            TypeError: the arguments do not fit the app's signature.
-            Unidentifiable: an argument has no identity, and `strict_keys` is set.
-        """
-        first, *earlier = self._reuse.makers(task.app)
-        describes = self._journal.previews and (dependencies or kwargs or not graph.ATOMS.issuperset(map(type, args)))
-        parts: list[ArgumentPart] | None = [] if describes else None
-        key = task.key = self._reuse.key_of(task, first, args, kwargs, dependencies, parts)
-        if parts:
-            self._journal.bound(task, parts)
-        if key is None:
-            return False
-        if self.guide is not None and (own := self.guide.own_key(task, key)) != key:
-            key, earlier = own, []
-            task.key = key
-        owner = self._memo.claim(key, task)
-        if owner is not task:
-            if self.guide is not None:
-                self.guide.why_forced(task, dependencies)
-            owner.future.add_done_callback(partial(self._shared, task, owner, dependencies))
-            return True
-        if self.guide is not None and (reason := self.guide.why_forced(task, dependencies)) is not None:
-            self._journal.forced(task, reason)
-            return False
-        known = self._reuse.known(task, key)
-        if known is None and earlier:
-            known = self._reuse.known_earlier(task, earlier, args, kwargs, dependencies)
-        if known is None or (self.guide is not None and self.guide.is_outdated(key, known)):
-            if self._memo.refused:
-                self._note_refused(task, key)
-            return False
-        self._memo.release(key, task)
-        self._reused(task, known)
-        return True
-
-    def _note_refused(self, task: Task, key: bytes) -> None:
-        reason = self._memo.refused.pop(key, None)
-        if reason is not None:
-            self._journal.missed(task, *reason)
 
     def _launch_in_turn(self, task: Task, attempt: Try) -> None:
         """Launch a task, or use what another kernel has stored; where one is at it, wait for that."""

@@ -18,7 +18,8 @@ for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
 @pytest.fixture(autouse=True)
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import parslish
-    from parslish import dispatched, exit_code, stopping
+    from parslish import exit_code, stopping
+    from parslish.dispatching import dispatched
 
     monkeypatch.setattr(dispatched, "_dispatched", {})  # what another test has dispatched is not ours
     monkeypatch.setattr(exit_code, "_lost", False)  # of a test's kernel, not of the tests' own process

@@ -18,9 +18,9 @@ LAYERS = [
     ["__init__"],
     ["executors.facade"],
     ["rerun"],
-    ["outcomes", "node_result"],
-    ["workflows", "programs"],
-    ["dispatched"],
+    ["dispatching", "dispatching.outcomes", "dispatching.nodes"],
+    ["dispatching.workflows", "dispatching.programs"],
+    ["dispatching.dispatched"],
     ["kernel"],
     ["scheduler"],
     ["guide"],
@@ -61,7 +61,7 @@ def imports_at_load(path: Path) -> list[str]:
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "parslish":
             inside = (node.module or "").removeprefix("parslish").removeprefix(".")
-            found += [inside] if inside else [alias.name for alias in node.names]
+            found += [f"{inside}.{alias.name}".removeprefix(".") for alias in node.names]
     return found
 
 

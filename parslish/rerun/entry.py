@@ -21,7 +21,7 @@ from parslish.rerun import by_record
 from parslish.secret import Keys
 
 if TYPE_CHECKING:
-    from parslish.dispatched import Dispatch
+    from parslish.dispatching.dispatched import Dispatch
 
 
 def check(record: RunRecord) -> str:
@@ -66,7 +66,7 @@ def start(record: RunRecord, told: Orders, keys: Keys, *, inputs: Any = None, co
 
 def start_workflow(record: RunRecord, told: Orders, keys: Keys, inputs: Any, config: Any) -> Dispatch:
     """Start a run's workflow again, with orders, in this process; `inputs` None: those that it had."""
-    from parslish import workflows  # here: with what starts kernels
+    from parslish.dispatching import workflows  # here: with what starts kernels
 
     found = workflows.find(_entry(record))
     args, kwargs = workflows.inputs_of(record) if inputs is None else inputs

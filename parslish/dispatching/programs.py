@@ -134,4 +134,4 @@ def _loading(file: str) -> Iterator[None]:
 def _is_ours(main: ModuleType) -> bool:
     """Whether the running program is the command `parslish`, which nothing that is stored refers to."""
     path = Path(getattr(main, "__file__", None) or "")
-    return path.name == "parslish" or path.resolve() == Path(__file__).resolve().with_name("__main__.py")
+    return path.name == "parslish" or path.resolve() == Path(__file__).resolve().parents[1] / "__main__.py"

@@ -14,15 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from parslish import codec, dispatched, workflows
-from parslish.dispatched import Dispatch, Status, Which
+from parslish import codec
+from parslish.dispatching import dispatched, workflows
+from parslish.dispatching.dispatched import Dispatch, Status, Which
+from parslish.dispatching.nodes import NodeResult
 from parslish.errors import ParslishError, UsageError
 from parslish.history import alive, card, inherited
 from parslish.history.folder import CHECKPOINT, numbered
 from parslish.history.lineage import COMPLETED
 from parslish.history.record import RunRecord
 from parslish.live_run import OUTCOME
-from parslish.node_result import NodeResult
 from parslish.result import StoredResult
 from parslish.secret import Keys
 from parslish.store.reader import Record, Store

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from parslish import UsageError, programs
-from tests.flows import divided
+import parslish
+from parslish import UsageError
+from parslish.dispatching import programs
+from tests.dispatching.flows import divided
 from tests.parsl.helpers import run_script
 
 
@@ -38,9 +40,9 @@ def main_of(monkeypatch: pytest.MonkeyPatch, file: str | None, **names: Any) -> 
 
 
 def test_what_is_in_a_module_is_found_by_its_dotted_name() -> None:
-    assert programs.find("tests.flows", "divided", "") is divided
-    assert programs.find("tests.flows", "divided.bound", "").__self__ is divided
-    assert programs.find("tests.flows", "gone", "") is None
+    assert programs.find("tests.dispatching.flows", "divided", "") is divided
+    assert programs.find("tests.dispatching.flows", "divided.bound", "").__self__ is divided
+    assert programs.find("tests.dispatching.flows", "gone", "") is None
 
 
 def test_what_is_in_the_running_script_is_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,14 +102,14 @@ def test_what_is_nowhere_is_none(place: tuple[str, str]) -> None:
 def test_where_the_command_runs_a_script_has_the_place_of_main(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that its classes have the names that they have when it is run."""
     file = script("class Point: ...\nif __name__ == '__main__': raise KeyError")
-    main_of(monkeypatch, str(Path(programs.__file__).with_name("__main__.py")))
+    main_of(monkeypatch, str(Path(parslish.__file__).with_name("__main__.py")))
     found = programs.find("__main__", "Point", file)
     assert found.__module__ == "__main__"
     assert sys.modules["__main__"].Point is found
 
 
 def test_a_script_that_cannot_be_loaded_leaves_the_command_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    running = main_of(monkeypatch, str(Path(programs.__file__).with_name("__main__.py")))
+    running = main_of(monkeypatch, str(Path(parslish.__file__).with_name("__main__.py")))
     with pytest.raises(UsageError):
         programs.find("__main__", "Point", script("1 / 0"))
     assert sys.modules["__main__"] is running
@@ -139,7 +141,7 @@ def test_values_of_classes_of_a_script_are_the_same_arguments_when_the_command_r
     command = """
         import sys
         import parslish
-        from parslish import programs, workflows
+        from parslish.dispatching import programs, workflows
 
         programs._is_ours = lambda main: True  # as the command `parslish` is
         record = parslish.get_result("000").record

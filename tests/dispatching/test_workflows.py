@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 import parslish
-from parslish import Config, UsageError, dispatch, get_result, workflow, workflows
+from parslish import Config, UsageError, dispatch, get_result, workflow
+from parslish.dispatching import workflows
 from parslish.history import entry
 from parslish.history.record import RunRecord
 from parslish.secret import Keys
+from tests.dispatching.flows import divided, nested, slow, task_0
 from tests.faults.executor import InlineExecutor
-from tests.flows import divided, nested, slow, task_0
 from tests.parsl.helpers import PATIENCE_S, Gate, run_script
 
 
@@ -103,8 +104,11 @@ def test_the_record_says_what_was_run_and_the_card_shows_it_without_the_inputs_t
     run_id = dispatch(nested)(2)
     facts = record_of(run_id).facts["entry"]
     assert {name: facts[name] for name in ("kind", "module", "name", "file")} == {
-        "kind": entry.WORKFLOW, "module": "tests.flows", "name": "nested", "file": nested.func.__code__.co_filename,
-    }  # fmt: skip
+        "kind": entry.WORKFLOW,
+        "module": "tests.dispatching.flows",
+        "name": "nested",
+        "file": nested.func.__code__.co_filename,
+    }
     assert facts["shown"] == {"n": 2, "label": "x"}
     assert isinstance(facts["inputs"], bytes)
     card = json.loads(Path("runinfo", run_id, "run.json").read_text())["entry"]
@@ -270,7 +274,7 @@ def facts_of(flow: workflows.Workflow) -> dict[str, Any]:
 
 def test_a_workflow_of_a_module_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = facts_of(divided)
-    monkeypatch.delitem(sys.modules, "tests.flows")
+    monkeypatch.delitem(sys.modules, "tests.dispatching.flows")
     monkeypatch.setattr(workflows, "_known", {})
     found = workflows.find(facts)
     assert isinstance(found, workflows.Workflow)
@@ -314,11 +318,11 @@ def test_the_last_definition_of_a_workflow_counts() -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"module": "tests.flows", "name": "no_such_flow", "file": ""},
-        {"module": "tests.flows", "name": "task_0", "file": ""},
+        {"module": "tests.dispatching.flows", "name": "no_such_flow", "file": ""},
+        {"module": "tests.dispatching.flows", "name": "task_0", "file": ""},
         {"module": "no_such_module_at_all", "name": "flow", "file": "/no/such/file.py"},
         {"module": "__main__", "name": "flow", "file": "/no/such/script.py"},
-        {"module": "tests.flows", "name": "gone.<locals>.flow", "file": ""},
+        {"module": "tests.dispatching.flows", "name": "gone.<locals>.flow", "file": ""},
     ],
 )
 def test_a_workflow_that_is_not_there_is_an_error_that_says_where_it_should_be(facts: dict[str, Any]) -> None:
@@ -357,7 +361,10 @@ SCRIPT = """
 
 
 def test_a_workflow_of_a_script_is_found_in_the_script_that_runs() -> None:
-    text = SCRIPT + "        print(parslish.workflows.find(parslish.get_result(run).record.facts['entry']) is flow)\n"
+    text = f"""{SCRIPT}
+        from parslish.dispatching import workflows
+        print(workflows.find(parslish.get_result(run).record.facts['entry']) is flow)
+"""
     assert run_script(text).stdout == "000 30 ((3,), {'by': 5})\nTrue\n"
 
 
@@ -365,7 +372,7 @@ def test_a_workflow_of_a_script_is_found_by_another_process_without_running_its_
     run_script(SCRIPT, name="mine.py")
     other = """
         import parslish, sys
-        from parslish import workflows
+        from parslish.dispatching import workflows
         record = parslish.get_result("000").record
         found = workflows.find(record.facts["entry"])
         print(found.module, workflows.inputs_of(record), sys.modules["__main__"].__file__)
@@ -383,12 +390,13 @@ def test_two_scripts_with_a_workflow_of_the_same_name_are_told_apart() -> None:
     other = """
         import parslish
         from parslish import workflow
+        from parslish.dispatching import workflows
 
         @workflow
         def flow(x):
             return "another"
 
-        found = parslish.workflows.find(parslish.get_result("000").record.facts["entry"])
+        found = workflows.find(parslish.get_result("000").record.facts["entry"])
         print(found is flow, found.entry()["file"].endswith("mine.py"))
     """
     assert run_script(other, name="other.py").stdout == "False True\n"
@@ -398,8 +406,10 @@ def test_a_script_that_dispatches_whenever_it_is_loaded_is_told_to_guard_that() 
     run_script(SCRIPT.replace('if __name__ == "__main__":', "if True:"), name="mine.py")
     other = """
         import parslish
+        from parslish.dispatching import workflows
+
         try:
-            parslish.workflows.find(parslish.get_result("000").record.facts["entry"])
+            workflows.find(parslish.get_result("000").record.facts["entry"])
         except parslish.UsageError as exc:
             print(exc)
     """

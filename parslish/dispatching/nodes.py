@@ -12,7 +12,7 @@ from parslish.history.record import GOOD, TaskRecord
 from parslish.result import EXCEPTION
 
 if TYPE_CHECKING:
-    from parslish.outcomes import WorkflowResult
+    from parslish.dispatching.outcomes import WorkflowResult
 
 
 class NodeResult(Mapping[str, Any]):

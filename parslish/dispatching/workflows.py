@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, overload
 
-from parslish import codec, dispatched, graph, programs, stopping
+from parslish import codec, graph, stopping
 from parslish.config import Config
-from parslish.dispatched import Dispatch
+from parslish.dispatching import dispatched, programs
+from parslish.dispatching.dispatched import Dispatch
 from parslish.errors import SerializationError, UsageError
 from parslish.executors.base import Executor
 from parslish.history import entry, previews

@@ -12,8 +12,8 @@ import pytest
 
 import parslish
 from parslish import Config, UsageError, dispatch, get_result, python_app, workflow
-from parslish.dispatched import Status
-from tests.flows import divided, nested, task_0
+from parslish.dispatching.dispatched import Status
+from tests.dispatching.flows import divided, nested, task_0
 from tests.parsl.helpers import PATIENCE_S, Gate, run_script
 
 

@@ -19,9 +19,9 @@ import pytest
 
 import parslish
 from parslish import Config, KernelClosed, UsageError, cancel, dispatch, get_result, workflow
-from parslish.dispatched import Status
+from parslish.dispatching.dispatched import Status
 from parslish.executors.base import Executor
-from tests.flows import divided, slow, task_0
+from tests.dispatching.flows import divided, slow, task_0
 from tests.parsl.helpers import PATIENCE_S, ROOT, Gate, run_script
 
 EXECUTORS: dict[str, Callable[[], Executor]] = {
