@@ -53,7 +53,9 @@ def unpack(job: object, status: int, form: int, body: Any, buffers: list[Any]) -
     try:
         opened = parcel.unpack(form, body, buffers)
     except BaseException as exc:  # user code: constructors and __setstate__; SystemExit is its outcome too
-        return None, SerializationError(f"{job}: its outcome cannot be opened: {why_unreadable(exc)}")
+        error = SerializationError(f"{job}: its outcome cannot be opened: {why_unreadable(exc)}")
+        error.__cause__ = exc
+        return None, error
     if status == DONE:
         return opened, None
     told, text, *_ = opened

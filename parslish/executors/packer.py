@@ -173,14 +173,14 @@ class Packer:
 
     def _fetch(self, jobs: dict[int, Try], remote: Any) -> None:
         try:
-            result = remote.result()  # made again, should the worker that holds it have died
-        except Exception as exc:  # user code: how a value is pickled there and opened here
+            buffers, answers = remote.result()  # made again, should the worker that holds it have died
+        except Exception as exc:  # what Dask says when it cannot be had
             if remote.status in _FAILED:  # no: it had to be made again
                 self._take_failure(jobs, remote)
             else:
-                self._tell_unopened(jobs, exc)
+                self._tell_lost(jobs, exc)
             return
-        self._take_answers(jobs, result)
+        self._take_answers(jobs, answers, buffers)
         with self._lock:  # what was given back, if the event that says so comes later than the answer, or never
             self._queue.extendleft(reversed(list(_pop_all(jobs))))
 
@@ -193,26 +193,21 @@ class Packer:
         else:
             self._fail(jobs, remote.exception())
 
-    def _take_answers(self, jobs: dict[int, Try], result: Any) -> None:
-        if isinstance(result, tuple):  # of one that went alone
-            for attempt in _pop_all(jobs):
-                value, started, duration = result
-                self._learn(attempt, duration)
-                reply = Reply(attempt, value, started=started, duration=duration, worker=self._worker)
-                attempt.sink.deliver(reply)
-            return
+    def _take_answers(
+        self, jobs: dict[int, Try], answers: Sequence[Answer], buffers: Sequence[memoryview] = ()
+    ) -> None:
         replies: dict[Any, list[Reply]] = {}
-        for answer in result:
+        for answer in answers:
             told = jobs.pop(answer[0], None)
             if told is not None:  # else an event has said it before
-                replies.setdefault(told.sink, []).append(self._reply(told, answer))
+                replies.setdefault(told.sink, []).append(self._reply(told, answer, buffers))
         for sink, some in replies.items():
             sink.deliver_all(some)
 
-    def _reply(self, attempt: Try, answer: Answer) -> Reply:
+    def _reply(self, attempt: Try, answer: Answer, buffers: Sequence[memoryview]) -> Reply:
         _, status, form, body, started, duration = answer
         self._learn(attempt, duration)
-        value, exception = outcome.unpack(attempt, status, form, body, [])
+        value, exception = outcome.unpack(attempt, status, form, body, list(map(_writable, buffers)))
         return Reply(attempt, value, exception, started=started, duration=duration, worker=self._worker)
 
     def _fail(self, jobs: dict[int, Try], exc: BaseException) -> None:
@@ -223,10 +218,10 @@ class Packer:
                 lost.__cause__ = exc
             attempt.sink.deliver(Reply(attempt, exception=lost))
 
-    def _tell_unopened(self, jobs: dict[int, Try], exc: Exception) -> None:
+    def _tell_lost(self, jobs: dict[int, Try], exc: Exception) -> None:
         reason = why_unreadable(exc).partition("\n")[0]  # Dask's may have a traceback in it
         for attempt in _pop_all(jobs):
-            error = SerializationError(f"{attempt}: its result cannot be sent back or opened: {reason}")
+            error = SerializationError(f"{attempt}: its result cannot be fetched: {reason}")
             error.__cause__ = exc
             attempt.sink.deliver(Reply(attempt, exception=error))
 
@@ -264,3 +259,8 @@ def _pop_all(jobs: dict[int, Try]) -> Iterable[Try]:
     for index in list(jobs):
         if (attempt := jobs.pop(index, None)) is not None:
             yield attempt
+
+
+def _writable(buffer: memoryview) -> memoryview:
+    """Memory for an array that may be changed in place, as its maker could."""
+    return memoryview(bytearray(buffer)) if buffer.readonly else buffer

@@ -14,10 +14,12 @@ import pytest
 import parslish
 from parslish import Config, ConfigurationError, DaskExecutor, InvalidResourceSpecification, python_app
 from parslish.errors import SerializationError, WorkerLost
-from tests.executors.contract import PATIENCE_S
+from parslish.executors.base import Executor
+from tests.executors.contract import PATIENCE_S, ExecutorContract
 
 distributed = pytest.importorskip("distributed", reason="needs the extra dask: pip install 'parslish[dask]'")
 dask = pytest.importorskip("dask")
+np = pytest.importorskip("numpy")
 
 # distributed leaves sockets to the garbage collector when its local cluster ends.
 pytestmark = [
@@ -32,6 +34,55 @@ def cluster() -> Iterator[Any]:
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
     ) as cluster:
         yield cluster
+
+
+class TestDask(ExecutorContract):
+    @pytest.fixture
+    def executor(self, cluster: Any) -> Iterator[Executor]:  # type: ignore[override]
+        executor = DaskExecutor(cluster=cluster)
+        executor.start()
+        yield executor
+        executor.shutdown()
+
+    # Its threads, and what becomes of them in a fork or a worker of its own, are Dask's.
+    test_a_nested_executor_works = test_a_forked_child_can_have_its_own = None  # type: ignore[assignment]
+    test_shutdown_twice_or_without_work_is_harmless = test_shutdown_leaves_no_thread = None  # type: ignore[assignment]
+
+
+class OpensAs:
+    """Raises an exception wherever it is opened."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __reduce__(self) -> Any:
+        return exec, (f"raise {self.kind}",)
+
+
+@pytest.mark.parametrize("kind", ["SystemExit", "KeyboardInterrupt"])
+def test_a_lone_result_that_would_end_the_program_that_opens_it_is_only_a_tasks_failure(
+    cluster: Any, kind: str
+) -> None:
+    @python_app
+    def lone(kind: str) -> Any:
+        return OpensAs(kind)
+
+    with parslish.load(Config(executors=[DaskExecutor(cluster=cluster)])):
+        assert isinstance(lone(kind).exception(PATIENCE_S), SerializationError)
+        assert python_app(abs)(-1).result(PATIENCE_S) == 1
+
+
+@python_app
+def numbers(count: int) -> Any:
+    return np.arange(count)
+
+
+@pytest.mark.parametrize("count", [10, 1_000, 10_000_000])
+def test_an_array_comes_back_as_it_was_and_may_be_changed(cluster: Any, count: int) -> None:
+    with parslish.load(Config(executors=[DaskExecutor(cluster=cluster)])):
+        array = numbers(count).result(PATIENCE_S)
+    assert (array == np.arange(count)).all()
+    array[0] = 7
 
 
 def test_calls_joins_and_failures(cluster: Any) -> None:

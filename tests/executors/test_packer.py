@@ -31,7 +31,6 @@ class FakeFuture:
     def __init__(self, run: Any, args: tuple[Any, ...]) -> None:
         self.status = "pending"
         self.calls = [job[1:] for job in args[2]] if run is run_pack else [args]
-        self._is_pack = run is run_pack
         self._callback: Any = None
         self._fetched, self._most = "", 0
 
@@ -54,9 +53,7 @@ class FakeFuture:
         if self.status == "error":
             raise KilledWorker
         values = [func(*args, **kwargs) for func, args, kwargs in self.calls[: self._most]]
-        if self._is_pack:
-            return [(i, outcome.DONE, parcel.DIRECT, value, 0.0, SHORT_S) for i, value in enumerate(values)]
-        return values[0], 0.0, SHORT_S
+        return [], [(i, outcome.DONE, parcel.DIRECT, value, 0.0, SHORT_S) for i, value in enumerate(values)]
 
     def exception(self) -> BaseException | None:
         return KilledWorker() if self.status == "error" else None
@@ -174,9 +171,7 @@ class TestOnDask:
         with parslish.load(Config(executors=[DaskExecutor(cluster=cluster)])):
             error = python_app(jobs.opens_nowhere)().exception(PATIENCE_S)
         assert isinstance(error, SerializationError)
-        assert re.fullmatch(
-            r"task 0 .*: its result cannot be sent back or opened: ValueError: cannot be opened", str(error)
-        )
+        assert re.fullmatch(r"task 0 .*: its outcome cannot be opened: ValueError: cannot be opened", str(error))
         assert isinstance(error.__cause__, ValueError)
 
     def test_results_that_cannot_be_opened_here_do_not_stop_the_queue(self, cluster: Any) -> None:
