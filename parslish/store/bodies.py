@@ -1,6 +1,7 @@
 """Owns the two bodies that the store itself understands, both msgpack: tombstones and bases.
 
-Only read from frames whose signature held. All other bodies belong to the layers above.
+Only read from frames whose signature held; yet what is not of the right shape is passed over, since whoever has signed
+it may have been led to. All other bodies belong to the layers above.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+
+from parslish.store import frame
 
 Name = tuple[bytes, int]  # of a frame: its writer and its sequence number
 
@@ -33,8 +36,8 @@ def tombstone_facts(body: bytes) -> dict[str, Any]:
 
 def kills(body: bytes) -> list[Name]:
     """The frames that a tombstone names."""
-    named = tombstone_facts(body).get("kills", [])
-    return [(bytes(writer), int(seq)) for writer, seq in named]
+    named = tombstone_facts(body).get("kills")
+    return [tuple(each) for each in named if _is_name(each)] if isinstance(named, list) else []
 
 
 def bases(folder: Path, base: Path) -> bytes:
@@ -50,8 +53,26 @@ def bases(folder: Path, base: Path) -> bytes:
 def base_paths(body: bytes, folder: Path) -> list[tuple[Path, Path]]:
     """For each base that a body names, where it may be: seen from `folder`, and where it was."""
     content = _unpack(body)
-    pairs = content if isinstance(content, list) else []
-    return [(folder / os.fsdecode(relative), Path(os.fsdecode(absolute))) for relative, absolute in pairs]
+    pairs = filter(_is_pair_of_paths, content) if isinstance(content, list) else ()
+    # Resolved: in a chain of stores, each seen from the one before, paths would grow until no system takes them.
+    return [
+        (Path(os.path.realpath(folder / os.fsdecode(relative))), Path(os.fsdecode(absolute)))
+        for relative, absolute in pairs
+    ]
+
+
+def _is_name(each: Any) -> bool:
+    match each:
+        case [bytes() as writer, int() as seq]:
+            return len(writer) == frame.WRITER_BYTES and seq >= 0
+    return False
+
+
+def _is_pair_of_paths(each: Any) -> bool:
+    match each:
+        case [bytes() as relative, bytes() as absolute]:
+            return b"\0" not in relative + absolute
+    return False
 
 
 def _pack(content: Any) -> bytes:
@@ -60,4 +81,8 @@ def _pack(content: Any) -> bytes:
 
 
 def _unpack(body: bytes) -> Any:
-    return msgpack.unpackb(body, strict_map_key=False)
+    """What a body holds; None when it is no msgpack."""
+    try:
+        return msgpack.unpackb(body, strict_map_key=False)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from parslish.errors import BadCheckpoint
 from parslish.secret import Keys
@@ -22,7 +22,7 @@ from parslish.store.disk import Disk
 from parslish.store.frame import MAGIC, NewerFormat, Signer, Type
 from parslish.store.gaps import judge_all
 from parslish.store.listing import Listing
-from parslish.store.records import Opener, Part, Vanished, is_continued
+from parslish.store.records import Opener, Part, Record, Vanished, is_continued
 from parslish.store.report import Kind, Report
 from parslish.store.scan import Segment
 from parslish.store.source import Refused, Source, is_gone
@@ -31,6 +31,7 @@ from parslish.store.summary import Summary
 _LOOK_BYTES: Final = 1 << 20
 _LISTINGS: Final = 5  # of a folder at a time; more often than that it will not change under us
 Summarise = Callable[[Segment], Summary]
+T = TypeVar("T")
 
 
 class NoSegment(ValueError):
@@ -143,10 +144,10 @@ class Loader:
             if record is None:
                 continue
             if record.type == Type.BASES and record.folder not in self._alone:
-                for base in bodies.base_paths(record.body, record.folder):
+                for base in self._understood(record, bodies.base_paths(record.body, record.folder)):
                     self._add_base(base)
             elif record.type == Type.TOMBSTONE:
-                for name in bodies.kills(record.body):
+                for name in self._understood(record, bodies.kills(record.body)):
                     self.killers[name].add(record.name)
 
     def look_again(self) -> None:
@@ -309,6 +310,11 @@ class Loader:
         return () if key is None else (self._signers[key],)
 
     # ---------------------------------------------------------------- bases
+
+    def _understood(self, record: Record, said: list[T]) -> list[T]:
+        if not said:
+            self._report.add(Kind.CORRUPT, record.folder, f"its record {record.seq} says nothing that can be read")
+        return said
 
     def _add_base(self, base: tuple[Path, Path]) -> None:
         if base in self._bases:

@@ -206,6 +206,14 @@ class TestBases:
         self.based(tmp_path / "2", tmp_path / "1")
         assert values(tmp_path / "2") == [b"one"]
 
+    def test_the_first_of_a_long_chain_is_found_from_the_last(self, tmp_path: Path) -> None:
+        write(tmp_path / "0" / "checkpoint", b"one")
+        for number in range(1, 300):
+            self.based(tmp_path / f"{number}" / "checkpoint", tmp_path / f"{number - 1}" / "checkpoint")
+        store = Store.open([tmp_path / "299" / "checkpoint"], KEYS)
+        assert [record.body for record in store.find(KEY)] == [b"one"]
+        assert kinds(store) == []
+
     def test_a_missing_base_is_reported_and_no_error(self, tmp_path: Path) -> None:
         store = Store.open([self.based(tmp_path / "2", tmp_path / "1")], KEYS)
         assert kinds(store) == [Kind.MISSING]
@@ -223,6 +231,18 @@ class TestBases:
         (tmp_path / "far" / "off").mkdir(parents=True)
         (tmp_path / "2").rename(tmp_path / "far" / "off" / "2")
         assert values(tmp_path / "far" / "off" / "2") == [b"one"]
+
+
+@pytest.mark.parametrize("type", [Type.TOMBSTONE, Type.BASES])
+@pytest.mark.parametrize("body", [b"\xc1", b"\x05", b"\x81\xa5kills\x05"])
+def test_nonsense_that_is_signed_costs_itself_and_is_reported(tmp_path: Path, type: Type, body: bytes) -> None:
+    write(tmp_path / "a", b"one")
+    log = Log(tmp_path / "a", keys=KEYS)
+    log.append(type, body)
+    log.close()
+    store = Store.open([tmp_path / "a"], KEYS)
+    assert [record.body for record in store.find(KEY)] == [b"one"]
+    assert kinds(store) == [Kind.CORRUPT]
 
 
 class TestTrust:
