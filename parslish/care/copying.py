@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parslish.errors import StoreCorrupt
 from parslish.identity.atoms import hasher
-from parslish.store import blobs
+from parslish.store import blobs, folder
 from parslish.store.blobs import Reference
 from parslish.store.disk import Disk
 from parslish.store.source import Source
@@ -44,6 +44,7 @@ def _copy(content: Source, reference: Reference, path: Path, disk: Disk) -> bool
     state = hasher(reference.size)
     fd = disk.open(path, blobs.NEW, 0o600)
     try:
+        folder.open_to_readers(disk, fd, path.parent)
         for place in range(0, reference.size, blobs.CHUNK_BYTES):
             chunk = content.read(place, min(blobs.CHUNK_BYTES, reference.size - place))
             state.update(chunk)

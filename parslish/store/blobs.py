@@ -112,6 +112,7 @@ class Blobs:
         """Write and fsync a file; False when the content is not what it was. Raises OSError."""
         fd = self._disk.open(path, NEW, 0o600)
         try:
+            folder.open_to_readers(self._disk, fd, path.parent)
             for section in sections:
                 for piece in section:
                     write_piece(self._disk, fd, memoryview(piece))

@@ -21,6 +21,7 @@ class Disk:
     truncate = staticmethod(os.ftruncate)
     close = staticmethod(os.close)
     fstat = staticmethod(os.fstat)
+    fchmod = staticmethod(os.fchmod)
     stat = staticmethod(os.stat)
     listdir = staticmethod(os.listdir)
     mkdir = staticmethod(os.mkdir)

@@ -20,6 +20,7 @@ from parslish.store.disk import Disk
 SUFFIX: Final = ".seg"
 _NOT_SYNCABLE: Final = (errno.EINVAL, errno.ENOTSUP)  # some file systems know no fsync of a folder
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
 
 def segment_name(created_s: float, writer: bytes, ordinal: int) -> str:
@@ -61,6 +62,16 @@ def make(disk: Disk, folder: Path) -> None:
             disk.mkdir(path)
     with suppress(FileExistsError):
         disk.mkdir(folder, 0o700)
+
+
+def open_to_readers(disk: Disk, fd: int, folder: Path) -> None:
+    """Let those read a new file, made for its owner only, who may read its folder. Raises OSError.
+
+    As a rule that is nobody. In a store that is shared, others must see what is stored later, tombstones above all.
+    """
+    readers = disk.stat(folder).st_mode & _OTHERS_READ
+    if readers:
+        disk.fchmod(fd, 0o600 | readers)
 
 
 def sync(disk: Disk, folder: Path) -> None:

@@ -43,6 +43,7 @@ class SegmentWriter:
         self._named = False  # whether the folder's entry for it is known to be durable
         self._fd = disk.open(self.path, _FLAGS, 0o600)
         try:
+            folder.open_to_readers(disk, self._fd, where)
             self._write([frame.pack_segment_header(header)], frame.SEGMENT_HEADER_BYTES)
         except BaseException:
             self.close()

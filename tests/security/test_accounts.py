@@ -71,6 +71,18 @@ def test_with_the_key_another_accounts_results_are_loaded_and_left_as_they_are(
     assert header is not None and header.key_id == Keys([bytes.fromhex(bob.key.read_text())]).id
 
 
+def test_what_is_invalidated_later_counts_no_longer_for_those_it_is_shared_with(
+    accounts: tuple[Account, Account],
+) -> None:
+    ada, bob = accounts
+    ada.squares()
+    config = {"checkpoint_files": [str(opened(ada))], "shared": True, "trusted_keys": [str(handed_over(ada, bob))]}
+    assert ada.command("invalidate", "*", "--reason", "wrong").code == 0
+    done = bob.squares(**config)
+    assert done.facts["runs"] == [0, 1, 2]
+    assert done.err == ""
+
+
 def test_without_the_key_they_are_computed_again_with_one_warning_that_says_what_to_do(
     accounts: tuple[Account, Account],
 ) -> None:

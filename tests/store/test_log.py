@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from parslish.errors import InternalError, StoreError, UsageError
+from parslish.store.blobs import Blobs
 from parslish.store.check import check
 from parslish.store.disk import Disk
 from parslish.store.frame import Type
@@ -247,6 +248,18 @@ def test_after_a_kill_everything_appended_is_there(tmp_path: Path) -> None:
     stored = {number.to_bytes(32, "big"): b"body %d" % number for number in range(150)}
     assert read_all(tmp_path / "store", stored) == stored
     assert check(tmp_path / "store").state == "torn"
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755, 0o777])
+def test_who_may_read_a_stores_folder_may_read_what_is_stored_later(tmp_path: Path, mode: int) -> None:
+    where = tmp_path / "store"
+    where.mkdir()
+    where.chmod(mode)
+    log = Log(where, keys=KEYS, shared=True)
+    log.append(Type.RESULT, b"later", bytes(32))
+    assert log.close()
+    Blobs(where).put([[b"large"]])
+    assert {stat.S_IMODE(path.stat().st_mode) for path in where.iterdir()} == {0o600 | (mode & 0o044)}
 
 
 def test_results_are_lost_with_a_segment_that_somebody_removes_before_the_end(tmp_path: Path) -> None:
