@@ -276,6 +276,8 @@ def is_own(facts: Mapping[str, Any]) -> bool:
 
 def _terminate(path: Path, facts: Mapping[str, Any]) -> None:
     host, pid = facts.get("host"), facts.get("pid")
+    if alive.is_in_another_container(facts):
+        raise UsageError(f"run {path.name} goes on in another container on {host}: cancel it there")
     if is_own(facts):
         raise UsageError(f"run {path.name} is this program's own, not dispatched: end it with parslish.dfk().cleanup()")
     if host != socket.gethostname() or not isinstance(pid, int):

@@ -1,8 +1,8 @@
 """Owns whether a segment may still have a living writer. Whoever may be alive is never touched (I5).
 
 A writer is dead for sure when its segment ends in a close frame, when the run that it belongs to has ended, or when
-its process is gone from this machine. Nobody can ask another machine, so a segment of one is left alone until its run
-has ended. No clock has a say in this.
+its process is gone from this machine. Nobody can ask another machine, or see into another container, so a segment from
+there is left alone until its run has ended, or a user says that all there has. No clock has a say in this.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,8 +33,12 @@ class Process(NamedTuple):
     pid: int
 
 
-def segment(path: Path, disk: Disk = OS_DISK) -> str | None:
-    """Why the writer of a segment may be alive; None when it is dead for sure."""
+def segment(path: Path, disk: Disk = OS_DISK, ended: Collection[str] = ()) -> str | None:
+    """Why the writer of a segment may be alive; None when it is dead for sure.
+
+    Args:
+        ended: hosts of which the user says that all processes have ended there.
+    """
     if _is_closed(path, disk):
         return None
     writer = _writer(path)
@@ -41,27 +46,38 @@ def segment(path: Path, disk: Disk = OS_DISK) -> str | None:
         return "its name does not tell who writes it, and it is not closed"
     if _has_ended(path.parent, writer):
         return None
-    if writer.host != _host(socket.gethostname()):
+    if writer.host in map(_host, ended):
+        return None
+    if writer.host != here():
         return f"process {writer.pid} on {writer.host} may still write to it"
+    if path.parent.name in (CHECKPOINT, EVENTS) and is_in_another_container(card.read(path.parent.parent)):
+        return f"process {writer.pid} in another container on {writer.host} may still write to it"
     if _writes_to(writer.pid, path):
         return f"process {writer.pid} still writes to it"
     return None
 
 
-def store(path: Path, disk: Disk = OS_DISK) -> bool:
-    """Whether anybody may be writing to a store, or be about to."""
-    return (path.name == CHECKPOINT and run(path.parent)) or any(
-        segment(each, disk) for each in folder.segments(disk, path)
+def store(path: Path, disk: Disk = OS_DISK, ended: Collection[str] = ()) -> bool:
+    """Whether anybody may be writing to a store, or be about to; `ended` as in `segment`."""
+    return (path.name == CHECKPOINT and run(path.parent, ended)) or any(
+        segment(each, disk, ended) for each in folder.segments(disk, path)
     )
 
 
-def run(path: Path) -> bool:
-    """Whether the process of a run may still be at it, by its run card."""
+def run(path: Path, ended: Collection[str] = ()) -> bool:
+    """Whether the process of a run may still be at it, by its run card; `ended` as in `segment`."""
     facts = card.read(path)
     if not facts or facts.get("ended") is not None:
         return False
     process = _run_process(facts)
-    return process is None or process.host != _host(socket.gethostname()) or exists(process.pid)
+    if process is None or process.host in map(_host, ended):
+        return process is None
+    return process.host != here() or is_in_another_container(facts) or exists(process.pid)
+
+
+def here() -> str:
+    """The name of this machine, as segments' names have it."""
+    return _host(socket.gethostname())
 
 
 def _is_closed(path: Path, disk: Disk) -> bool:
@@ -95,12 +111,19 @@ def _host(name: str) -> str:
 
 
 def machine() -> str:
-    """What tells this machine since its last start, with the process numbers as seen from here, from all others; empty
+    """What tells this machine since its last start, and the process numbers as seen from here, from all others; empty
     when that is not known."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
+
+
+def is_in_another_container(facts: Mapping[str, object]) -> bool:
+    """Whether a run has its process on this machine, and its number means nothing here. (Another start of the machine
+    is another matter: no process has lived through it.)"""
+    theirs, ours = str(facts.get("machine")).split(), machine().split()
+    return theirs[:1] == ours[:1] and theirs != ours
 
 
 def exists(pid: int) -> bool:

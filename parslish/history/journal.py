@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parslish.future import task_id
-from parslish.history import previews
+from parslish.history import alive, previews
 from parslish.history.event import Kind
 from parslish.history.recorder import Recorder
 from parslish.task import Scope, State, Task, Try
@@ -224,6 +224,7 @@ def run_facts(number: int, root: str, parent: str | None) -> dict[str, Any]:
         "executable": sys.executable,
         "cwd": os.getcwd(),
         "host": socket.gethostname(),
+        "machine": alive.machine(),
         "pid": os.getpid(),
         "user": user_name(),
         "python": sys.version.split()[0],

@@ -159,3 +159,31 @@ def test_blobs_stay_as_long_as_a_writer_may_come(store: Path) -> None:
     assert (plan.superseded, plan.blobs) == (1, ())
     card(store, host=socket.gethostname(), pid=no_process(), ended=None)
     assert len(compact.plan([store], KEYS).stores[0].blobs) == 1
+
+
+def in_another_container() -> str:
+    boot, _ = alive.machine().split()
+    return f"{boot} pid:[1]"
+
+
+def test_who_runs_in_another_container_is_left_alone_though_its_process_is_none_of_ours(store: Path) -> None:
+    path = named(torn(store), pid=no_process())
+    pid = int(path.name.split("-")[2])
+    facts = {"host": socket.gethostname(), "pid": pid, "ended": None}
+    card(store, **facts, machine=in_another_container())
+    assert "in another container" in str(alive.segment(path))
+    assert alive.run(store.parent) and alive.store(store)
+    assert compact.plan([store], KEYS).is_empty
+    for machine in (alive.machine(), f"before-the-last-start {alive.machine().split()[1]}", "", None):
+        card(store, **facts, machine=machine)
+        assert alive.segment(path) is None, machine
+        assert not alive.run(store.parent) and not alive.store(store)
+
+
+def test_a_user_may_say_that_all_has_ended_on_a_host(store: Path) -> None:
+    path = named(torn(store), host="node_17")
+    card(store, host="node-17", pid=1, ended=None)
+    assert "node_17 may still write" in str(alive.segment(path))
+    assert alive.segment(path, ended={"node-17"}) is None
+    assert not alive.store(store, ended={"node-17"}) and not alive.run(store.parent, {"node-17"})
+    assert alive.store(store, ended={"node-18"})
