@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from parslish import unpickling
 from parslish.errors import SerializationError
 from parslish.store.values import BLOB, LARGE_BYTES, Encoded, Piece
 
@@ -76,9 +77,9 @@ def decode(stored: Encoded, folder: Path | None = None) -> Any:
     content, *buffers = [stored] if folder is None or stored[0] != BLOB else _sections(stored, folder)
     try:
         if content[0] == PICKLE:
-            return pickle.loads(content, buffers=buffers)
+            return unpickling.loads(content, buffers)
         if content[0] == DILL:
-            return _dill().loads(content[1:])
+            return unpickling.loads_dill(content[1:])
     except Exception as exc:  # user code: constructors and __setstate__ may raise anything
         raise SerializationError(f"a stored value cannot be opened: {why_unreadable(exc)}") from exc
     raise SerializationError(f"a stored value has the unknown codec tag {content[0]:#04x}")
@@ -106,8 +107,14 @@ def kind(value: Any) -> str:
 
 def _encode_by_dill(value: Any, reason: Exception) -> bytes:
     try:
-        dilled: bytes = _dill().dumps(value, protocol=5)
+        if isinstance(reason, MemoryError):
+            raise reason
+        import dill  # here, not above: 20 ms that most scripts never need
+
+        dilled: bytes = dill.dumps(value, protocol=5)
         return bytes((DILL,)) + dilled
+    except MemoryError as exc:
+        raise SerializationError(f"a value of type {kind(value)} cannot be stored: memory is short") from exc
     except Exception as exc:  # user code, as in `encode`
         raise SerializationError(
             f"a value of type {kind(value)} cannot be stored: pickle says {reason}; dill says {exc}"
@@ -154,9 +161,3 @@ def _sections(stored: Encoded, folder: Path) -> Sequence[Any]:
 
     reference = blobs.reference_in(stored)
     return [stored] if reference is None else blobs.read(folder, reference)
-
-
-def _dill() -> Any:
-    import dill  # here, not above: 20 ms that most scripts never need
-
-    return dill

@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from parslish import unpickling
 from parslish.codec import kind
 from parslish.errors import SerializationError
 from parslish.store.values import LARGE_BYTES
@@ -101,10 +102,8 @@ def unpack(form: int, body: Any, buffers: Iterable[Any] = ()) -> Any:
     if form == DIRECT:
         return body
     if form == DILL:
-        import dill
-
-        return dill.loads(body)
-    return pickle.loads(body, buffers=buffers)
+        return unpickling.loads_dill(body)
+    return unpickling.loads(body, buffers)
 
 
 def pack_exception(exc: BaseException, text: str) -> Parcel | None:
