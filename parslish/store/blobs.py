@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import struct
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -116,15 +117,39 @@ class Blobs:
             for section in sections:
                 for piece in section:
                     write_piece(self._disk, fd, memoryview(piece))
-            from concurrent.futures import ThreadPoolExecutor  # most runs have no large values, and need not load it
-
-            # Beside the fsync, which waits for the disk.
-            with ThreadPoolExecutor(1, "parslish-blob") as beside:
-                again = beside.submit(_reference, sections)
+            again = _Digest(sections)
+            try:
                 self._disk.fsync(fd)
-            return again.result().digest == digest
+            finally:
+                found = again.wait()
+            return found == digest
         finally:
             self._disk.close(fd)
+
+
+class _Digest:
+    """The digest of content, taken on a thread of its own beside an fsync, which waits for the disk; on the caller's
+    where there can be no thread: memory is short, or the interpreter is ending."""
+
+    def __init__(self, sections: Sequence[Sequence[Piece]]) -> None:
+        self._sections = sections
+        self._found: bytes | None = None
+        # No pool: what a pool needs for its end cannot be had when a script has ended and its last tasks have not.
+        self._thread: threading.Thread | None = threading.Thread(target=self._take, name="parslish-blob", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None
+
+    def wait(self) -> bytes | None:
+        if self._thread is None:
+            self._take()
+        else:
+            self._thread.join()
+        return self._found
+
+    def _take(self) -> None:
+        self._found = _reference(self._sections).digest
 
 
 def write_piece(disk: Disk, fd: int, piece: memoryview) -> None:
