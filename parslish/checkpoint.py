@@ -17,6 +17,7 @@ The end of the run is `cleanup()`, the interpreter's exit, an exception, SIGTERM
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -134,6 +135,8 @@ class Checkpointer:
         if not self.mode.encodes:
             return then()
         body = self._body(known, encoded)
+        if body is None:
+            return then()
         if not self.mode.at_once:
             self._hold(key, body)
             return then()
@@ -150,7 +153,9 @@ class Checkpointer:
         Raises:
             SerializationError: the value cannot be stored.
         """
-        self._append(key, self._body(known, encoded))
+        body = self._body(known, encoded)
+        if body is not None:
+            self._append(key, body)
         self._log.sync()
 
     def write(self) -> None:
@@ -187,9 +192,10 @@ class Checkpointer:
             self._log.close()
         if self._log.dropped:
             logger.warning(
-                "%d results could not be stored (%s): the next run computes them again",
-                self._log.dropped,
+                "%s could not be stored (%s): the next run computes %s again",
+                "1 result" if self._log.dropped == 1 else f"{self._log.dropped} results",
                 self._log.last_trouble,
+                "it" if self._log.dropped == 1 else "them",
             )
         return self._log.dropped
 
@@ -217,29 +223,37 @@ class Checkpointer:
             )
         for key, known in self._memo.unstored():
             try:
-                self._append(key, self._body(known, None))
-                self._memo.mark_stored(key, known)
+                body = self._body(known, None)
+                if body is not None:
+                    self._append(key, body)
+                    self._memo.mark_stored(key, known)
             except SerializationError as exc:
                 logger.warning("a result of %s is not checkpointed: %s", known.app, exc)
 
-    def _body(self, known: Known, encoded: Encoded | None) -> bytes:
-        """The record of a result; a large value is in a blob by then, whatever the mode says."""
+    def _body(self, known: Known, encoded: Encoded | None) -> bytes | None:
+        """The record of a result; a large value is in a blob by then, whatever the mode says. None when it is lost: the
+        disk refuses it, and it is too large to be held."""
         kind, value = (VALUE, known.value) if known.exception is None else (EXCEPTION, known.exception)
         stored = codec.encode_apart(value) if encoded is None else codec.apart(encoded)
         if isinstance(stored, list):
-            stored = self._put(stored) or encoded or codec.encode(value)
+            sections = stored
+            try:
+                stored = self._put(sections)
+            except OSError as exc:
+                # The record itself takes the value, meets the same trouble, and the log knows what to do.
+                if self._log.refuse(sum(len(piece) for section in sections for piece in section), exc):
+                    self._written += 1
+                    return None
+                stored = encoded or codec.encode(value)
         return pack(kind, known.app, known.task_id, known.completed, known.duration, known.outputs, stored)
 
-    def _put(self, sections: Sections) -> bytes | None:
-        """Store a large value as a blob, and return what refers to it. None when the disk refuses: the record itself
-        takes it then, meets the same trouble, and the log knows what to do."""
-        if self._log.trouble is not None:
-            return None
-        try:
-            return self._blobs.put(sections).pack()
-        except OSError as exc:
-            logger.debug("a large value is put into its record, since %s", exc)
-            return None
+    def _put(self, sections: Sections) -> bytes:
+        """Store a large value as a blob, and return what refers to it. Raises OSError; it is not tried on a disk that
+        refused other results."""
+        trouble = self._log.trouble
+        if trouble is not None:
+            raise OSError(errno.EIO, str(trouble))
+        return self._blobs.put(sections).pack()
 
     def _append(self, key: bytes, body: bytes) -> None:
         self._written += 1

@@ -5,8 +5,12 @@ A test stands a `Disk` in that fails at the N-th call, or that records what a po
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+from typing import Final
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  #: what fails by these may fit when it is smaller
 
 
 class Disk:

@@ -75,7 +75,7 @@ class Log:
     ) -> None:
         if sync not in MODES:
             raise UsageError(f"sync is one of {', '.join(MODES)}, not {sync!r}{near(sync, MODES)}")
-        self.folder = Path(path)
+        self.folder = Path(os.path.abspath(path))  # whatever folder the script is in later
         self._new_writer = partial(Writer, disk, self.folder, keys, run_number)
         self._new_spool = partial(
             Spool,
@@ -233,6 +233,15 @@ class Log:
             self._posted.remove(entry)
         except ValueError:
             return False
+        return True
+
+    def refuse(self, size_bytes: int, why: OSError) -> bool:
+        """Whether a result of that size, which the disk has refused for a reason, is dropped: it is too large to be
+        held until the disk takes it. Else it should be posted."""
+        if size_bytes <= self._spool.room_bytes:
+            return False
+        self._follow(self._spool.refuse(why))
+        self._call_back()
         return True
 
     def add_base(self, base: str | os.PathLike[str]) -> None:

@@ -90,6 +90,10 @@ class Queue:
         self.size_bytes -= entry.size_bytes
         return entry
 
+    def put_off(self) -> None:
+        """Put the first behind all others."""
+        self._entries.rotate(-1)
+
     def take_before(self, other: Queue) -> None:
         """Move all of `other` in front of what is here."""
         self._entries.extendleft(reversed(other._entries))

@@ -87,30 +87,34 @@ class SegmentWriter:
         """Make all that is written durable, and the file's name.
 
         Raises:
-            FileNotFoundError: somebody has removed the file, and with it what was durable.
+            FileNotFoundError: somebody has removed the file, moved it away or cut it, and with it what was durable.
             OSError: the disk refuses.
         """
         try:
+            size = self.size
             self._disk.fsync(self._fd)
-            if not self._disk.fstat(self._fd).st_nlink:  # durable, and in no folder any more
-                raise _removed(self.path)
+            self._look_for_it(size)
             if not self._named:
                 folder.sync(self._disk, self.path.parent)
                 self._named = True
         except OSError as exc:
             self.sealed = True
-            if exc.errno == errno.ESTALE and self._is_gone():  # as a server of files tells it
-                raise _removed(self.path) from exc
+            if exc.errno == errno.ESTALE:  # as a server of files tells that it was removed
+                self._look_for_it(0)
             raise
 
-    def _is_gone(self) -> bool:
+    def _look_for_it(self, size: int) -> None:
+        """Raises FileNotFoundError when what was written, so many bytes, is not where readers look for it."""
         try:
-            self._disk.stat(self.path)
+            named = self._disk.stat(self.path)
         except FileNotFoundError:
-            return True
+            raise _gone(self.path, "it was removed, or moved away") from None
         except OSError:
-            return False
-        return False
+            return
+        if size and not os.path.samestat(named, self._disk.fstat(self._fd)):
+            raise _gone(self.path, "it was replaced")
+        if named.st_size < size:
+            raise _gone(self.path, "it was cut off")
 
     def durable(self, synced: int) -> int:
         """How many results, or other frames but those about folders, are in the file below the number `synced`."""
@@ -150,8 +154,10 @@ class SegmentWriter:
                 for at in range(0, len(pieces), _MOST_PIECES):
                     some = pieces[at : at + _MOST_PIECES]
                     self._write_rest(some, sum(map(len, some)), self._disk.writev(self._fd, some))
-        except BaseException:  # Ctrl-C, too: nobody knows how far the write has come
+        except BaseException as exc:  # Ctrl-C, too: nobody knows how far the write has come
             self._cut_back()
+            if isinstance(exc, OSError) and exc.errno == errno.EFBIG:  # for a file: a new one takes more
+                self.sealed = True
             raise
         self.size += size
 
@@ -176,5 +182,5 @@ class SegmentWriter:
             self.sealed = True
 
 
-def _removed(path: Path) -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, "it was removed", str(path))
+def _gone(path: Path, what: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, what, str(path))

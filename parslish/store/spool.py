@@ -64,6 +64,7 @@ class Spool:
         self._on_trouble, self._on_recovery = on_trouble, on_recovery
         self._retry_s, self._backlog_limit_bytes = retry_s, backlog_bytes
         self._retry_at = 0.0
+        self._has_proved = True  # whether something was durable since the disk last refused
         self._finished = False
         # One flush at a time, for as long as it takes; taken before _lock, never inside it.
         self._flushing = threading.Lock()
@@ -90,9 +91,27 @@ class Spool:
                 except OSError as exc:
                     self._queue(entries)
                     self._fall(exc)
-                    return self._retry_s
+                    if len(entries) > 1:
+                        self._write_backlog()  # one of them may be too large, and the others not
+                    return self._sync_delay() or self._retry_s
                 return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes, first=first)
             return self._hold(entries)
+
+    def refuse(self, why: OSError) -> float | None:
+        """Take no entry for a result that the disk refused, and that is too large to be held: it is dropped. Returns
+        within how many seconds a flush is wanted."""
+        with self._lock:
+            self.appended += 1
+            self.dropped += 1
+            if self.trouble is not None:
+                return None
+            self._fall(why)
+            return self._retry_s
+
+    @property
+    def room_bytes(self) -> int:
+        """How much can be held while the disk refuses."""
+        return self._backlog_limit_bytes - self._writer.backlog.size_bytes
 
     def flush(self, now: bool) -> float | None:
         """Write the backlog, when it is time or `now`, and sync; once more when the first fsync fails. Returns within
@@ -154,6 +173,7 @@ class Spool:
                     self._fall(exc)
             return False
         with self._lock:
+            self._has_proved = True
             if writer.segment is segment:  # else an append has given it up meanwhile
                 # In this order: an interrupt in between may sync again, and leaves nobody waiting.
                 self._release(islice(writer.unsynced, count))
@@ -200,6 +220,7 @@ class Spool:
 
     def _fall(self, exc: OSError) -> None:
         """Be in trouble, or for longer; nobody waits any more for what is in the backlog."""
+        self._has_proved = False
         self._retry_at = time.monotonic() + self._retry_s
         self._release(self._writer.backlog)
         if self.trouble is None:
@@ -222,10 +243,22 @@ class Spool:
         if self.trouble is not None:
             if self._writer.backlog or not self._is_due(now):
                 return max(0.0, self._retry_at - time.monotonic())
+            if not self._works():
+                return self._retry_s
             self.trouble = None
             if self._on_recovery is not None:
                 self._soon(self._on_recovery)
         return self._sync_delay()
+
+    def _works(self) -> bool:
+        """Whether the disk takes anything again; where nothing was to be written, it is tried."""
+        if not self._has_proved:
+            try:
+                self._writer.probe()
+            except OSError as exc:
+                self._fall(exc)
+                return False
+        return True
 
     def _sync_delay(self) -> float | None:
         unsynced = self._writer.unsynced

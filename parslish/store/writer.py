@@ -16,12 +16,13 @@ from typing import Final
 
 from parslish.secret import Keys
 from parslish.store import folder, frame
-from parslish.store.disk import Disk
+from parslish.store.disk import NO_ROOM, Disk
 from parslish.store.frame import SegmentHeader, Type
 from parslish.store.pending import UNNUMBERED, Entry, Queue
 from parslish.store.segment import SegmentWriter
 from parslish.store.sync import RETAINED_BYTES
 
+_PUT_OFF_BYTES: Final = 64 << 10  # what is larger, and does not fit, does not keep the rest
 _DRAIN_BYTES: Final = 8 << 20  # what is written from the backlog at a stretch, while appends wait
 
 
@@ -75,21 +76,44 @@ class Writer:
 
     def write_from_backlog(self) -> list[Entry]:
         """Write entries from the backlog for a while; returns those that are lost, the file that had their
-        bodies being unreadable. Raises OSError, as `write`."""
+        bodies being unreadable. What is too large for the room that is left goes behind the rest.
+
+        Raises OSError, as `write`: nothing of the backlog can be written now.
+        """
         lost = []
         written_bytes = 0
+        put_off: Entry | None = None
         while self.backlog and written_bytes < _DRAIN_BYTES:
             entry = self.backlog.first()
             entry.body = entry.read_back(self._disk)
             if entry.body is None:
                 lost.append(entry)
             else:
-                self.write([entry])
+                try:
+                    self.write([entry])
+                except OSError as exc:
+                    # A number is given for good: what has one is written before what is newer.
+                    is_large = exc.errno in NO_ROOM and entry.size_bytes > _PUT_OFF_BYTES and entry.seq == UNNUMBERED
+                    if entry is put_off or not is_large:
+                        raise
+                    put_off = put_off or entry
+                    self.backlog.put_off()
+                    continue
                 if entry.source is not None:
                     entry.body = None  # the file that had it so far goes on having it
                 written_bytes += entry.size_bytes
             self.backlog.pop()
         return lost
+
+    def probe(self) -> None:
+        """See whether the disk takes a frame. Raises OSError, when it does not."""
+        segment = self.segment or self._open_segment(self._next_seq)
+        try:
+            segment.append_control(Type.SYNCED, b"", self._next_seq, self.synced)
+        except OSError:
+            if segment.sealed:
+                self.give_up_segment()
+            raise
 
     def give_up_segment(self) -> None:
         """Never use the segment again; what of it is not known to be durable is to be written anew."""

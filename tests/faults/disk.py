@@ -184,7 +184,9 @@ class MemoryDisk(Disk):
             return SimpleNamespace(st_mode=stat.S_IFDIR | 0o700, st_uid=os.getuid(), st_size=0, st_mtime_ns=changed)
         self._need(name, self.files)
         file = self.files[name]
-        return SimpleNamespace(st_mode=file.mode, st_uid=os.getuid(), st_size=len(file.content), st_nlink=1)
+        return SimpleNamespace(
+            st_mode=file.mode, st_uid=os.getuid(), st_size=len(file.content), st_nlink=1, st_dev=1, st_ino=id(file)
+        )
 
     def listdir(self, path: Any) -> list[str]:  # type: ignore[override]
         self.before("listdir")

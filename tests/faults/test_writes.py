@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import threading
+from typing import Any
 
 import pytest
 
@@ -188,6 +190,66 @@ def test_a_log_in_trouble_tries_again_by_itself() -> None:
     assert recovered.wait(30)
     assert log.close()
     assert found(disk, stored)[0] == stored
+
+
+class SmallDisk(MemoryDisk):
+    """With room for so many bytes in all."""
+
+    room = 20_000
+
+    def write(self, fd: int, data: Any) -> int:  # type: ignore[override]
+        if sum(map(len, self.contents().values())) + len(data) > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(fd, data)
+
+    def writev(self, fd: int, pieces: Any) -> int:  # type: ignore[override]
+        return self.write(fd, b"".join(pieces))
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_is_too_large_for_the_room_that_is_left_does_not_keep_the_rest(at_once: bool) -> None:
+    disk = SmallDisk()
+    log = Log(FOLDER, keys=KEYS, sync="manual", disk=disk)
+    small = records(seeded("small"), 40, (100,))
+    large = records(seeded("large"), 2, (100_000, 300_000))
+    for key, body in [*large.items(), *small.items()]:
+        log.post(Type.RESULT, body, key)
+        if not at_once:
+            log.write()
+    log.write()
+    assert not log.sync()
+    assert found(disk, small | large)[0] == small
+    disk.room = 1_000_000
+    assert log.sync() and log.trouble is None
+    assert log.close() and not log.dropped
+    assert found(disk, small | large)[0] == small | large
+    assert verdict(disk) == "clean"
+
+
+def test_with_nothing_left_to_write_the_trouble_ends_when_the_disk_takes_something() -> None:
+    disk = MemoryDisk(FailingCalls(0, ("open",), errno.EROFS, 10**9))
+    recoveries: list[bool] = []
+    log = Log(
+        FOLDER, keys=KEYS, sync="manual", disk=disk, backlog_bytes=1000, on_recovery=lambda: recoveries.append(True)
+    )
+    log.append(Type.RESULT, bytes(2000), bytes(32))
+    assert log.dropped == 1
+    assert not log.sync() and not recoveries, "it was dropped, and the disk goes on refusing"
+    disk.before = lambda call: None
+    assert log.sync() and recoveries == [True]
+    assert log.close() and log.dropped == 1
+    assert verdict(disk) == "clean"
+
+
+def test_what_is_too_large_to_be_held_is_dropped_before_it_is_encoded() -> None:
+    troubles: list[StoreError] = []
+    log = Log(FOLDER, keys=KEYS, sync="manual", disk=MemoryDisk(), backlog_bytes=1000, on_trouble=troubles.append)
+    no_space = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not log.refuse(1000, no_space) and log.trouble is None
+    assert log.refuse(1001, no_space)
+    assert log.dropped == 1 and troubles == [log.trouble]
+    assert log.sync(), "it takes other results"
+    assert log.close() and log.dropped == 1
 
 
 def test_a_full_backlog_drops_the_newest_and_counts_them() -> None:
