@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
-    import sys, time
+    import os, sys
     import parslish
     from parslish import Config, ProcessPoolExecutor, ThreadPoolExecutor, python_app
 
     @python_app(cache=True)
     def large(number):
-        import time
-        print("runs", number, flush=True)
+        import os, time
+        os.write(1, f"runs {number}\\n".encode())
         time.sleep(0.1)
         return bytes([number]) * 2_000_000
 
     def tell(future):
-        print("ends", future.exception(), flush=True)
+        os.write(1, f"ends {future.exception()}\\n".encode())
 
     if __name__ == "__main__":
         mode, kind = sys.argv[1:]
