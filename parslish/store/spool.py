@@ -93,7 +93,8 @@ class Spool:
                     self._fall(exc)
                     if len(entries) > 1:
                         self._write_backlog()  # one of them may be too large, and the others not
-                    return self._sync_delay() or self._retry_s
+                    delay_s = self._sync_delay()
+                    return self._retry_s if delay_s is None else delay_s
                 return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes, first=first)
             return self._hold(entries)
 
