@@ -15,7 +15,8 @@ from parslish import exit_code, logs, orders
 from parslish.checkpoint import Checkpointer
 from parslish.config import Config
 from parslish.errors import SerializationError, StoreError
-from parslish.history import card, entry, folder, lineage
+from parslish.history import entry, folder, lineage
+from parslish.history.card import Card
 from parslish.history.folder import MARKS
 from parslish.history.journal import Journal, run_facts
 from parslish.history.lineage import VERIFY, Lineage
@@ -38,6 +39,7 @@ logger = logging.getLogger("parslish")
 #: How many findings about damage are warned of, at the start of a run and at its end.
 FINDINGS_TOLD = 20
 OUTCOME = "outcome"  # the mark that tells what a workflow came to
+_NO_MODE = "; set checkpoint_mode to keep them"
 
 
 class LiveRun:
@@ -61,13 +63,13 @@ class LiveRun:
         self._store = self._load(checkpoints) if checkpoints else None
         self.number, self.path = folder.create(config.run_dir)
         self._end_log = logs.log_run(self.path) if config.initialize_logging else None
-        self._findings_told = 0
+        self._findings_told = self._lost_results = 0
         self._tell_findings()
         facts: dict[str, Any] = {"entry": entry.take()}
         self._is_workflow = facts["entry"]["kind"] == entry.WORKFLOW
         self.lineage = _lineage(config, checkpoints, self.orders, facts["entry"])
         self.seed = seed_of_run(config.seed, self.lineage.root)  #: what its random numbers follow from
-        self.trouble = Trouble(on_trouble, lambda what, sentence: self.journal.trouble(what, sentence))
+        self.trouble = Trouble(on_trouble, self._note_trouble)
         self.memo = Memo(self._store, config.memo_entries)
         self.accepted = _accepted(Path(config.run_dir), keys)
         self.leases = self.memo.leases = Leases(config.run_dir, self.path.name)
@@ -96,14 +98,14 @@ class LiveRun:
             )
         self.journal = Journal(recorder, previews=config.previews)
         self._closing = threading.Lock()  # guards the end of the run, which a signal and the script may both bring
+        self._ended = False
         facts |= run_facts(self.number, self.lineage.root, self.lineage.parent)
         facts |= {"run_dir": os.path.realpath(config.run_dir), "kernel": kernel}
         facts["seed"] = None if config.seed is None else str(config.seed)
         if self.orders is not None:
             facts["orders"] = {"id": self.orders.id, "style": self.orders.style}
         shown = {**facts, "entry": entry.for_card(facts["entry"])}
-        self._card: dict[str, Any] = {**shown, "started": time.time(), "ended": None}
-        card.write(self.path, self._card)
+        self._card = Card(self.path, {**shown, "started": time.time(), "ended": None})
         self.journal.run_started(facts)
 
     def _load(self, checkpoints: list[str]) -> Store:
@@ -149,7 +151,7 @@ class LiveRun:
             Whether it is stored; None when the run has ended before.
         """
         with self._closing:
-            if self._card["ended"] is not None:
+            if self._ended:
                 return None
             key, is_stored = os.urandom(32), True
             try:
@@ -164,22 +166,34 @@ class LiveRun:
         """Store what the mode says, close all files, and note how the run ended. A second call does nothing, but
         returns only when the first has."""
         with self._closing:
-            if self._card["ended"] is None:
+            if not self._ended:
+                self._ended = True
                 self._close(reason, counts)
 
     def _close(self, reason: str, counts: Mapping[str, int]) -> None:
-        self._card |= {"ended": reason, "time_ended": time.time(), "counts": dict(counts)}
-        self._card["lost_results"] = self.checkpointer.close()
-        if self._card["lost_results"]:
+        self.trouble.run_ends()
+        time_ended = time.time()
+        lost = self._lost_results = self.checkpointer.close()
+        if lost:
             exit_code.results_are_lost()
         self.leases.close()
-        self.journal.run_ended(reason, counts)
+        unrecorded = self.journal.run_ended(reason, counts, lost)
+        if unrecorded is not None:
+            logger.warning(
+                "the end of this run's record could not be stored (%s): tasks that ended may be shown as lost",
+                unrecorded,
+            )
         self._tell_findings()
         if self._store is not None:
             self._store.close()
-        card.write(self.path, self._card)
+        ended = {"ended": reason, "time_ended": time_ended, "counts": dict(counts)}
+        self._card.note(**ended, lost_results=lost, degraded=False)
         if self._end_log is not None:
             self._end_log()
+
+    def _note_trouble(self, what: str, sentence: str) -> None:
+        self.journal.trouble(what, sentence)
+        self._card.note(degraded=bool(self.trouble))
 
     def _tell_findings(self) -> None:
         """Warn of what was found damaged in the loaded checkpoints, each thing once; torn ends are ordinary (P2)."""
@@ -187,7 +201,7 @@ class LiveRun:
             return
         findings = self._store.report.warnings[self._findings_told :]
         self._findings_told += len(findings)
-        sentences = told(findings)
+        sentences = [*self._store.report.unopened, *told(findings)]
         for sentence in sentences[:FINDINGS_TOLD]:
             logger.warning("%s", sentence)
         if len(sentences) > FINDINGS_TOLD:
@@ -195,12 +209,14 @@ class LiveRun:
 
     def how_to_resume(self) -> str:
         """One line that says what of this run is kept, and how to go on."""
-        written = self.checkpointer.written
+        written, lost = self.checkpointer.written, self._lost_results
         if not written:
-            return f"run {self.path} kept no results; set checkpoint_mode to keep them"
+            why = f": {lost} could not be stored" if lost else "" if self._config.checkpoint_mode else _NO_MODE
+            return f"run {self.path} kept no results{why}"
         kept = "1 result is" if written == 1 else f"{written} results are"
+        but = f", {lost} could not be stored" if lost else ""
         again = f"use  parslish resume {self.path} " if self._is_workflow else "run the same script again"
-        return f"run {self.path}: {kept} in its checkpoint; {again} to go on from there"
+        return f"run {self.path}: {kept} in its checkpoint{but}; {again} to go on from there"
 
 
 def _accepted(run_dir: Path, keys: Keys) -> Accepted | None:
@@ -232,6 +248,10 @@ def _checkpoints(config: Config, told: Orders | None) -> list[str]:
 
 
 def _configured(config: Config) -> list[str]:
+    if config.checkpoint_files:
+        from parslish.history.named import stores  # here: as a rule they are found
+
+        return stores(config.checkpoint_files)
     if config.checkpoint_files is not None:
-        return list(config.checkpoint_files)
+        return []
     return get_all_checkpoints(config.run_dir) if config.checkpoint_mode else []

@@ -7,7 +7,6 @@ the task has ended, so at most one task runs per key (I4).
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,6 @@ from parslish.task import Task
 if TYPE_CHECKING:
     from parslish.leases import Leases
     from parslish.store.reader import Record, Store
-
-logger = logging.getLogger("parslish")
-
 
 #: Why a result that is there is not used.
 EXPIRED, OUTPUT_MISSING, OUTPUT_CHANGED, UNREADABLE = "expired", "output missing", "output changed", "unreadable"
@@ -150,21 +146,23 @@ class Memo:
     def _stored(self, key: bytes) -> Iterator[Known]:
         assert self.store is not None
         for record in self.store.find(key):
-            known = _opened(record)
-            if known is not None:
-                yield known
+            try:
+                known = _opened(record)
+            except (SerializationError, StoreCorrupt, ValueError) as exc:
+                self.store.report.add_unopened(record.folder, record.name, str(exc))
+                self.refused[key] = UNREADABLE, f"it cannot be opened: {exc}"
             else:
-                self.refused[key] = UNREADABLE, f"it cannot be opened: see the log of {record.folder}"
+                yield known
 
 
-def _opened(record: Record) -> Known | None:
-    """The result in a record whose signature held (I6); None, with a warning, where it cannot be decoded."""
-    try:
-        stored = StoredResult.unpack(record.body)
-        value = codec.decode(stored.encoded, record.folder)
-    except (SerializationError, StoreCorrupt, ValueError) as exc:
-        logger.warning("a stored result in %s is computed again: %s", record.folder, exc)
-        return None
+def _opened(record: Record) -> Known:
+    """The result in a record whose signature held (I6).
+
+    Raises:
+        SerializationError, StoreCorrupt, ValueError: it cannot be decoded.
+    """
+    stored = StoredResult.unpack(record.body)
+    value = codec.decode(stored.encoded, record.folder)
     is_failure = stored.kind == EXCEPTION
     return Known(
         value=None if is_failure else value,

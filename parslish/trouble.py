@@ -1,5 +1,5 @@
 """Owns whether a run is degraded: what of it the disk refuses for now, and that the user is told once when that
-begins and once when it is over."""
+begins and once when it is over. What is lost in the end, others say."""
 
 from __future__ import annotations
 
@@ -19,24 +19,32 @@ class Trouble:
 
     Args:
         on_results: called when it is about results.
-        note: given what is in trouble, and a sentence, for the run's record.
+        note: given what is in trouble, and a sentence, for the run's record; by then this object knows of it.
     """
 
     def __init__(self, on_results: Callable[[StoreError], None], note: Callable[[str, str], None]) -> None:
         self._on_results, self._note = on_results, note
         self._open: set[str] = set()  # what the disk refuses: RESULTS, RECORD
-        self._lock = threading.Lock()  # guards _open, and the order of what the user is told
+        self._told = False  # the user knows
+        self._ending = False
+        self._lock = threading.Lock()  # guards all that, and the order of what is told
 
     def __bool__(self) -> bool:
         return bool(self._open)
 
+    def run_ends(self) -> None:
+        """No task goes on from now on, and nothing is tried again later."""
+        with self._lock:
+            self._ending = True
+
     def begin(self, what: str, error: StoreError) -> None:
         """The disk refuses the run's `what`."""
         with self._lock:
-            if not self._open:
+            if not self._told and not self._ending:
                 logger.warning("%s; tasks go on, and what is held back is written as soon as that is mended", error)
+                self._told = True
             self._open.add(what)
-        self._note(what, str(error))
+            self._note(what, str(error))
         if what == RESULTS:
             self._on_results(error)
 
@@ -44,6 +52,7 @@ class Trouble:
         """The disk takes it again."""
         with self._lock:
             self._open.discard(what)
-            if not self._open:
+            if self._told and not self._open:
                 logger.warning("all that was held back has been written")
-        self._note(what, "is being stored again")
+                self._told = False
+            self._note(what, "is being stored again")

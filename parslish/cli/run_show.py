@@ -61,7 +61,7 @@ def show(run: str, task: str | None, run_dir: str, as_json: bool) -> int:
     -/scan[2]/relax[Si], a loc such as -.N3.N5 or an id; a path or a loc alone is one of the last run. Nothing is
     unpickled.
 
-    Exit codes: 0 fine, 2 there is no such run or task, or it cannot be read.
+    Exit codes: 0 fine, 2 there is no such run or task, or nothing of it can be read, 3 its files may not be read.
     """
     run, task = run_and_task(run, task)
     if task is not None:
@@ -97,7 +97,8 @@ def totals(record: RunRecord) -> list[Total]:
 
 
 def _print(record: RunRecord, found: Sequence[Total]) -> None:
-    line(f"run {record.id}: {record.status}, {_took(record)}{counted(len(list(record.ids())), 'task')}")
+    state = f"{record.status}, degraded" if record.degraded else record.status
+    line(f"run {record.id}: {state}, {_took(record)}{counted(len(list(record.ids())), 'task')}")
     facts(_facts(record))
     if found:
         print()
@@ -138,13 +139,9 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("packages", some(listed, _SHOWN_PACKAGES)),
         ("commit", str(said.get("commit") or "")),
         ("parent", record.parent.name if record.parent else ""),
-        ("results", _lost_results(said)),
+        ("results", f"{counted(record.lost_results, 'result')} could not be stored" if record.lost_results else ""),
+        ("record", "its end could not be stored: tasks that ended may be shown as lost" if record.is_cut else ""),
     ]
-
-
-def _lost_results(said: Mapping[str, Any]) -> str:
-    lost = said.get("lost_results")
-    return f"{counted(lost, 'result')} could not be stored" if isinstance(lost, int) and lost else ""
 
 
 def _print_totals(found: Sequence[Total]) -> None:
@@ -210,6 +207,8 @@ def _json(record: RunRecord, found: Sequence[Total]) -> dict[str, Any]:
         "run": record.id,
         "path": str(record.path),
         "status": record.status,
+        "degraded": record.degraded,
+        "lost_results": record.lost_results,
         "started": record.started or None,
         "time_ended": end,
         "took_s": end - record.started if end and record.started else None,

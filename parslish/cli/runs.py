@@ -21,12 +21,13 @@ from parslish.errors import ParslishError, UsageError
 from parslish.history import alive, card
 from parslish.history.folder import EVENTS, numbered
 from parslish.history.lineage import COMPLETED
-from parslish.history.record import STATUSES, RunRecord
+from parslish.history.record import STATUSES, RunRecord, count_of
 from parslish.secret import Keys
 
 _COLUMNS: Final = (
     Column("run"),
     Column("status"),
+    Column("trouble"),
     Column("started"),
     Column("took", right=True),
     Column("tasks", right=True),
@@ -35,6 +36,7 @@ _COLUMNS: Final = (
     Column("parent"),
     Column("entry", narrow="cut"),
 )
+_RARE: Final = ("trouble", "parent")
 #: What the card of a run calls what its record calls otherwise.
 _STATUS_OF: Final[Mapping[str, str]] = {
     "exec_done": "done",
@@ -55,6 +57,8 @@ class Row(NamedTuple):
     counts: Mapping[str, int] | None
     parent: str | None
     entry: str
+    degraded: bool  # the disk refuses results, or did when it was killed
+    lost_results: int  # that could not be stored
 
     @property
     def took(self) -> float | None:
@@ -71,7 +75,7 @@ def runs(run_dir: str, limit: int | None, as_json: bool) -> None:
     """List the runs of a run folder.
 
     The last run stands at the end. A run is lost when it was killed; failed when it was completed, and tasks of it had
-    failed; its parent is the run that it continued.
+    failed; its parent is the run that it continued. Of one that is degraded the disk refuses results for now.
 
     Exit codes: 0 fine, 2 there is no such folder.
     """
@@ -94,16 +98,19 @@ def row_of(path: Path, keys: Keys | None) -> Row:
     ended, counts = facts.get("ended"), _counts(facts.get("counts"))
     status = ended if isinstance(ended, str) else "running" if alive.run(path) else "lost"
     end = _time(facts.get("time_ended"))
+    degraded, lost_results = facts.get("degraded") is True, count_of(facts.get("lost_results"))
     if not isinstance(ended, str) and keys is not None and (path / EVENTS).is_dir():
         with contextlib.suppress(ParslishError, OSError):  # `show` says what is the matter with it
             record = RunRecord(path, keys, shared=True)
             status, counts = record.status, statuses(record)
+            degraded, lost_results = record.degraded, record.lost_results
             end = record.ended or end or (None if record.alive else last_sign(record))
     if status == COMPLETED and counts and counts.get("failed"):
         status = "failed"
     parent = facts.get("parent")
     name = Path(parent).name if isinstance(parent, str) else None
-    return Row(path, status, _time(facts.get("started")), end, counts, name, entry_of(facts))
+    started = _time(facts.get("started"))
+    return Row(path, status, started, end, counts, name, entry_of(facts), degraded, lost_results)
 
 
 def statuses(record: RunRecord) -> dict[str, int]:
@@ -147,8 +154,8 @@ def _time(found: object) -> float | None:
 
 
 def _print(cells: Sequence[Sequence[str]]) -> None:
-    """A table, without the column of parents where there are none: room is short."""
-    shown = [n for n, column in enumerate(_COLUMNS) if column.title != "parent" or any(row[n] for row in cells)]
+    """A table, without the columns of troubles and parents where there are none: room is short."""
+    shown = [n for n, column in enumerate(_COLUMNS) if column.title not in _RARE or any(row[n] for row in cells)]
     table([_COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in cells])
 
 
@@ -158,6 +165,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.path.name,
         row.status,
+        "degraded" if row.degraded else f"{counted(row.lost_results, 'result')} lost" if row.lost_results else "",
         recently(row.started),
         "" if row.took is None else seconds(row.took),
         *(each if isinstance(each, str) else f"{each:,}" for each in numbers),
@@ -176,6 +184,8 @@ def _json(row: Row) -> dict[str, Any]:
         "run": row.path.name,
         "path": str(row.path),
         "status": row.status,
+        "degraded": row.degraded,
+        "lost_results": row.lost_results,
         "started": row.started,
         "time_ended": row.ended,
         "took_s": row.took,

@@ -56,7 +56,7 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.REUSE: ("task", "time", "key", "origin_run", "origin_task", "result"),
     Kind.END: ("task", "time", "key", "worker", "started", "duration", "cpu", "peak_memory", "result"),
     Kind.FAIL: ("task", "time", "try", "state", "type", "message", "traceback", "key", "worker", "call"),
-    Kind.RUN_END: ("time", "reason", "counts"),
+    Kind.RUN_END: ("time", "reason", "counts", "lost_results"),
     Kind.TROUBLE: ("time", "what", "message"),
     # A block of the program in which calls are counted by themselves; `scope` -1: none around it.
     Kind.SCOPE: ("number", "parent", "scope", "name", "label"),

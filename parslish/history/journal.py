@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parslish.errors import StoreError
 from parslish.future import task_id
 from parslish.history import alive, previews
 from parslish.history.event import Kind
@@ -164,10 +165,10 @@ class Journal:
     def trouble(self, what: str, message: str) -> None:
         self._add((Kind.TROUBLE, time.time(), what, message))
 
-    def run_ended(self, reason: str, counts: Mapping[str, int]) -> None:
-        self._add((Kind.RUN_END, time.time(), reason, dict(counts)))
-        if self._recorder is not None:
-            self._recorder.close()
+    def run_ended(self, reason: str, counts: Mapping[str, int], lost_results: int = 0) -> StoreError | None:
+        """The last event. Returns why some of the record is lost; None when all of it is stored."""
+        self._add((Kind.RUN_END, time.time(), reason, dict(counts), lost_results))
+        return None if self._recorder is None else self._recorder.close()
 
     def _note_app(self, app: AppBase) -> int:
         number = self._apps.setdefault(app, next(self._numbers))

@@ -23,7 +23,7 @@ from parslish.store.frame import Type
 from parslish.store.reader import read_frames
 from parslish.store.report import Report
 
-__all__ = ["GOOD", "STATUSES", "AppRecord", "Failure", "Mark", "RunRecord", "TaskRecord", "read"]
+__all__ = ["GOOD", "STATUSES", "AppRecord", "Failure", "Mark", "RunRecord", "TaskRecord", "count_of", "read"]
 
 #: Those statuses of tasks that have a result.
 GOOD: Final = frozenset({"done", "reused"})
@@ -33,6 +33,7 @@ _ONCE_DEAD: Final = bytes.maketrans(
 )
 _COMPARED: Final = 10_000  # paths with a wrong one
 _FEW: Final = 1 << 16
+_NO_RECORD: Final = "it kept no record (record=False)"
 _LEAST_BYTES: Final = 16  # of a record a task: ten times less than a task takes
 
 
@@ -70,7 +71,11 @@ class RunRecord:
         self.started: float = start.get("time", 0.0)
         self.ended: float = end.get("time", 0.0)  #: 0.0 when it has not, or was killed
         self.reason: str = end.get("reason", "")  #: how it ended: "completed", "ended by KeyError", …
+        #: How many of its results could not be stored.
+        self.lost_results = count_of(end.get("lost_results", self.card.get("lost_results")))
         self.alive = not end and alive.run(self.path)
+        #: Whether it has ended in order, and the disk did not take all that is to be read here.
+        self.is_cut = bool(start) and not end and isinstance(self.card.get("ended"), str)
         if not self.alive:
             self.columns.status[:] = self.columns.status.translate(_ONCE_DEAD)
         self.apps: dict[int, AppRecord] = app_record.of_events(self.columns.apps)
@@ -107,10 +112,14 @@ class RunRecord:
         """ "running", "completed", "failed" (completed, with failed tasks), "lost" (killed), or how else it ended."""
         if self.alive:
             return "running"
-        if not self.reason:
-            return "lost"
+        reason = str(self.card["ended"]) if self.is_cut else self.reason
         failed = columns.FAILED in self.columns.status
-        return "failed" if failed and self.reason == "completed" else self.reason
+        return "failed" if failed and reason == "completed" else reason or "lost"
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the disk refuses its results or its record for now; of a run that was killed, whether it did then."""
+        return not self.reason and self.card.get("degraded") is True
 
     @property
     def marks(self) -> Sequence[Mark]:
@@ -181,14 +190,24 @@ def read(path: Path, keys: Keys, *, report: Report | None = None, shared: bool =
         UsageError, BadCheckpoint: as `RunRecord`.
     """
     if not (path / EVENTS).is_dir():
-        why = "it kept no record (record=False)" if path.is_dir() else "there is no such folder"
-        raise UsageError(f"{str(path)!r} is no run to be read: {why}; see  parslish runs")
+        raise UsageError(f"{str(path)!r} is no run to be read: {_why_none(path)}; see  parslish runs")
     found = Columns()
     for folder in (EVENTS, MARKS):
         if (path / folder).is_dir():
             frames = read_frames(path / folder, keys, types={Type.EVENT}, report=report, shared=shared)
             found.fold((event.rows(frame.body) for frame in frames), _most_tasks(path / folder))
     return found
+
+
+def _why_none(path: Path) -> str:
+    if not path.is_dir():
+        return "there is no such folder"
+    return "it was imported, and has no record of tasks" if "imported" in card.read(path) else _NO_RECORD
+
+
+def count_of(found: object) -> int:
+    """A number of things, as far as it is one: anybody may have written it."""
+    return found if type(found) is int and found > 0 else 0
 
 
 def _most_tasks(folder: Path) -> int:

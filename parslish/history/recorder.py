@@ -69,13 +69,14 @@ class Recorder:
         if self._thread.is_alive():
             awaited.wait(_AWAITED_S)
 
-    def close(self) -> None:
-        """Write what is left and close the segment."""
+    def close(self) -> StoreError | None:
+        """Write what is left and close the segment. Returns why events are lost; None when all are stored."""
         self._closing.set()
         self._wake.set()
         self._thread.join()
         self._write_gathered()
         self._log.close()
+        return self._log.last_trouble if self._log.dropped else None
 
     def _write_groups(self) -> None:
         while not self._closing.is_set():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,7 @@ class Report:
     """Findings, in the order they were made; each thing once. It grows as records are read."""
 
     def __init__(self) -> None:
+        self._unopened: dict[Path, tuple[str, set[int]]] = {}  # folder → why the first one is, and which are
         self._seen: set[Finding] = set()
         self.findings: list[Finding] = []
 
@@ -51,6 +52,15 @@ class Report:
         if finding not in self._seen and len(self.findings) < FINDINGS_LIMIT:
             self._seen.add(finding)
             self.findings.append(finding)
+
+    def add_unopened(self, folder: Path, name: Hashable, why: str) -> None:
+        """Take in that the value of a record in a folder cannot be opened, though what was signed is there."""
+        self._unopened.setdefault(folder, (why, set()))[1].add(hash(name))
+
+    @property
+    def unopened(self) -> list[str]:
+        """What to tell a user of values that cannot be opened: a sentence a folder, however many there are."""
+        return [_unopened(folder, len(names), why) for folder, (why, names) in list(self._unopened.items())]
 
     def of(self, kind: Kind) -> list[Finding]:
         """The findings of one kind."""
@@ -69,6 +79,11 @@ def told(findings: Sequence[Finding]) -> list[str]:
     return [_untrusted(untrusted), *sentences] if untrusted else sentences
 
 
+def _unopened(folder: Path, count: int, why: str) -> str:
+    what = "1 result cannot be opened and is" if count == 1 else f"{count} results cannot be opened and are"
+    return printable(f"{folder}: {what} computed again{'' if count == 1 else '; of the first of them'}: {why}")
+
+
 def _untrusted(findings: Sequence[Finding]) -> str:
     paths = list(dict.fromkeys(printable(str(finding.path)) for finding in findings))
     count = sum(finding.records for finding in findings)
@@ -77,6 +92,14 @@ def _untrusted(findings: Sequence[Finding]) -> str:
         f"{paths[0]}{f' and {len(paths) - 1} files more' if paths[1:] else ''}; what they hold is computed again. To "
         f"open them, if you trust who stored them, put their key below yours in {key_file()}, or name its file in "
         f"Config(trusted_keys=[...])"
+    )
+
+
+def foreign() -> str:
+    """What to say of the record of a run of which nothing can be read, since no key of the user's has signed it."""
+    return (
+        f"signed with a key that is not in {printable(str(key_file()))}: if it was one of yours, put its line back, "
+        f"below the first"
     )
 
 

@@ -154,10 +154,8 @@ class SegmentWriter:
                 for at in range(0, len(pieces), _MOST_PIECES):
                     some = pieces[at : at + _MOST_PIECES]
                     self._write_rest(some, sum(map(len, some)), self._disk.writev(self._fd, some))
-        except BaseException as exc:  # Ctrl-C, too: nobody knows how far the write has come
+        except BaseException:  # Ctrl-C, too: nobody knows how far the write has come
             self._cut_back()
-            if isinstance(exc, OSError) and exc.errno == errno.EFBIG:  # for a file: a new one takes more
-                self.sealed = True
             raise
         self.size += size
 

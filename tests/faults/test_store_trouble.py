@@ -4,6 +4,7 @@ running kernel loads."""
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import signal
@@ -17,10 +18,15 @@ import pytest
 
 import parslish
 from parslish import Config, StoreError, StoreFull, exit_code, python_app
+from parslish.cli import main
+from parslish.history import card
+from parslish.history.event import Kind
+from parslish.history.record import RunRecord
 from parslish.history.recorder import read_events
 from parslish.secret import Keys
 from parslish.store.disk import OS_DISK
 from parslish.store.log import Log
+from tests.faults import machine
 from tests.faults.drivers import Driver, recovered, run
 from tests.faults.scripts.full_disk import COUNT
 
@@ -197,6 +203,125 @@ def test_trouble_with_the_runs_record_alone_concerns_no_result(
     assert len(recovered()) == 20
 
 
+# -------------------------------------------------------------------------------------- that it is shown
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What a command says in JSON, and what it prints for people."""
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert main([*arguments]) == 0
+    return facts, capsys.readouterr().out
+
+
+def test_a_run_is_shown_as_degraded_for_as_long_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trouble = Trouble(monkeypatch, "/checkpoint", "open", errno.ENOSPC)
+    with parslish.load(Config(run_dir="runinfo", checkpoint_mode="task_exit")) as kernel:
+        for trouble.is_on in (True, False):
+            see(app([]), range(3))
+            await_true(lambda: kernel.degraded == trouble.is_on)
+            (row,), table = shown(capsys, "runs")
+            found, sheet = shown(capsys, "show")
+            assert (row["status"], row["degraded"], row["lost_results"]) == ("running", trouble.is_on, 0)
+            assert (found["status"], found["degraded"], found["lost_results"]) == ("running", trouble.is_on, 0)
+            assert ("degraded" in table) == ("running, degraded, " in sheet) == trouble.is_on
+            assert ("trouble" in table.splitlines()[0]) == trouble.is_on
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_an_ended_run_is_shown_with_how_many_results_it_lost(
+    record: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trouble = Trouble(monkeypatch, "/checkpoint", "write writev", errno.ENOSPC)
+    with parslish.load(Config(run_dir="runinfo", checkpoint_mode="task_exit", record=record)):
+        see(app([]), range(5))
+        trouble.is_on = True
+        see(app([]), range(5, 12))
+    (row,), table = shown(capsys, "runs")
+    assert (row["status"], row["degraded"], row["lost_results"]) == ("completed", False, 7)
+    assert "7 results lost" in table
+    if record:
+        found, sheet = shown(capsys, "show")
+        assert (found["degraded"], found["lost_results"]) == (False, 7)
+        assert "7 results could not be stored" in sheet
+        (end,) = [each for each in read_events(Path("runinfo/000"), Keys.load()) if each["kind"] is Kind.RUN_END]
+        assert end["lost_results"] == 7
+
+
+def test_a_run_that_was_killed_while_it_was_degraded_is_shown_as_both(capsys: pytest.CaptureFixture[str]) -> None:
+    with parslish.load(Config(run_dir="runinfo")):
+        pass
+    run = Path("runinfo/000")
+    card.write(run, card.read(run) | {"ended": None, "pid": 1 << 30, "degraded": True, "lost_results": "many"})
+    for segment in (run / "events").iterdir():
+        segment.unlink()
+    (row,), table = shown(capsys, "runs")
+    assert (row["status"], row["degraded"], row["lost_results"]) == ("lost", True, 0)
+    assert table.splitlines()[1].split()[1:3] == ["lost", "degraded"]
+
+
+def test_a_run_whose_results_are_all_stored_has_no_trouble_to_show(capsys: pytest.CaptureFixture[str]) -> None:
+    with parslish.load(Config(run_dir="runinfo", checkpoint_mode="task_exit")):
+        see(app([]), range(3))
+    (row,), table = shown(capsys, "runs")
+    assert (row["degraded"], row["lost_results"]) == (False, 0)
+    assert "trouble" not in table.splitlines()[0]
+    assert "could not be stored" not in shown(capsys, "show")[1]
+
+
+def test_trouble_that_only_comes_at_the_end_is_told_as_what_it_costs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trouble = Trouble(monkeypatch, "/checkpoint", "open", errno.ENOSPC)
+    with parslish.load(Config(checkpoint_mode="dfk_exit")):
+        see(app([]), range(1))
+        trouble.is_on = True
+    assert warnings(caplog, "tasks go on") == warnings(caplog, "has been written") == 0
+    assert warnings(caplog, "1 result could not be stored (") == warnings(caplog, "computes it again") == 1
+
+
+def test_a_run_of_which_only_the_records_end_is_lost_is_shown_as_it_ended(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trouble = Trouble(monkeypatch, "/events", "write writev", errno.ENOSPC)
+    kernel = parslish.load(Config(run_dir="runinfo", checkpoint_mode="task_exit"))
+    trouble.is_on = True
+    kernel.cleanup()
+    assert warnings(caplog, "tasks go on") == 0
+    assert warnings(caplog, "the end of this run's record could not be stored") == 1
+    record = RunRecord(Path("runinfo/000"), Keys.load())
+    assert record.is_cut and (record.status, record.reason, record.degraded) == ("completed", "", False)
+    assert "its end could not be stored" in shown(capsys, "show")[1]
+    assert shown(capsys, "runs")[0][0]["status"] == "completed"
+
+
+def ended_by(config: Config, count: int) -> str:
+    """What a signal says of a run with so many results."""
+    with parslish.load(config) as kernel:
+        see(app([]), range(count))
+        if count:
+            kernel.checkpoint()
+        return kernel.stop("stopped")
+
+
+def test_what_a_signal_says_of_a_run_counts_what_is_kept_and_what_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ended_by(Config(), 0).endswith("kept no results; set checkpoint_mode to keep them")
+    assert ended_by(Config(checkpoint_mode="task_exit"), 0).endswith("kept no results")
+    assert ": 2 results are in its checkpoint; run the" in ended_by(Config(checkpoint_mode="task_exit"), 2)
+    trouble = Trouble(monkeypatch, "/checkpoint", "open", errno.ENOSPC)
+    trouble.is_on = True
+    assert ended_by(Config(checkpoint_mode="task_exit"), 3).endswith("kept no results: 3 could not be stored")
+    trouble.is_on = False
+    with parslish.load(Config(checkpoint_mode="task_exit")) as kernel:
+        see(app([]), range(10, 12))
+        kernel.checkpoint()
+        Trouble(monkeypatch, "/checkpoint", "write writev", errno.ENOSPC).is_on = True
+        see(app([]), range(12, 15))
+        assert ": 2 results are in its checkpoint, 3 could not be stored; run the" in kernel.stop("stopped")
+
+
 def test_a_checkpoint_folder_that_cannot_be_made_is_told_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     trouble = Trouble(monkeypatch, "/checkpoint", "mkdir", errno.EACCES)
     trouble.is_on = True
@@ -232,6 +357,28 @@ def test_a_damaged_result_is_computed_again_and_reported_once(caplog: pytest.Log
     assert warnings(caplog, str(segment)) == 1
 
 
+def test_however_many_values_cannot_be_opened_there_is_one_warning_a_folder(caplog: pytest.LogCaptureFixture) -> None:
+    runs: Runs = []
+
+    @python_app(cache=True, version="1")
+    def large(number: int) -> bytes:
+        runs.append(number)
+        return bytes([number]) * (1 << 20)
+
+    for numbers in (range(25), range(25, 28)):
+        with parslish.load(Config(checkpoint_mode="task_exit")):
+            assert [large(number).result() for number in numbers]
+    for blob in Path("runinfo").glob("*/checkpoint/*.blob"):
+        blob.unlink()
+    with parslish.load(Config(checkpoint_mode="task_exit")):
+        assert [len(large(number).result(PATIENCE_S)) for number in range(28)] == [1 << 20] * 28
+        assert [len(large(number).result(PATIENCE_S)) for number in range(28)] == [1 << 20] * 28
+    assert len(runs) == 56
+    assert warnings(caplog, "") == 2
+    assert warnings(caplog, "000/checkpoint: 25 results cannot be opened and are computed again") == 1
+    assert warnings(caplog, "001/checkpoint: 3 results cannot be opened and are computed again") == 1
+
+
 def test_files_that_go_missing_under_a_running_kernel_are_misses() -> None:
     runs: Runs = []
     cell = app(runs)
@@ -260,6 +407,22 @@ def test_on_a_disk_that_stays_full_a_script_ends_well_and_says_what_is_lost() ->
     kept = recovered()
     assert 0 < len(kept) < COUNT
     assert f"{COUNT - len(kept)} results could not be stored" in driver.err
+
+
+@pytest.mark.parametrize("left", ["results", "nothing"])
+def test_a_run_that_ends_on_a_disk_that_is_really_full_is_listed_as_it_ended(left: str, tmp_path: Path) -> None:
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    mounting = [*machine.need_mounts(), "sh", "-ec", 'mount -t tmpfs -o size=2m none "$0"; exec "$@"', str(folder)]
+    driver = Driver("full_at_end.py", folder, left, under=mounting)
+    code, err = driver.end()
+    assert code == (exit_code.LOST if left == "results" else 0), err
+    (row,) = json.loads("".join(driver.lines[driver.lines.index("[") :]))
+    lost = 5 if left == "results" else 0
+    assert (row["status"], row["tasks"], row["degraded"], row["lost_results"]) == ("completed", 15, False, lost)
+    assert "files checkpoint events parslish.log run.json" in driver.lines
+    assert err.count("the end of this run's record could not be stored") == 1, err
+    assert err.count("5 results could not be stored") == bool(lost), err
 
 
 def test_sigterm_on_a_full_disk_ends_the_script_and_counts_only_what_is_kept() -> None:
