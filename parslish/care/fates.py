@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Container, Sequence
 from typing import Final
 
 from parslish.care.frames import Frame, Reading, dead
 from parslish.care.items import Item, item_of
 from parslish.care.selection import Choice
+from parslish.care.writing import segment_bytes
 from parslish.store import bodies
+from parslish.store.blobs import Reference
 from parslish.store.bodies import Name
 from parslish.store.frame import HEADER_BYTES, Type
-from parslish.store.index import ENTRY_BYTES
+from parslish.store.segment import SPECIALS
 
-#: A result is superseded by a later one, killed by a tombstone, or chosen to go. Any frame may be there twice; a
-#: tombstone or a note of a base is idle when there is nothing left that it names, or another one says the same.
-STAYS, SUPERSEDED, KILLED, CHOSEN, TWICE, IDLE = range(6)
-RESULT_GOES: Final = (SUPERSEDED, KILLED, CHOSEN)
+#: A result is superseded by a later one, killed by a tombstone, chosen to go, or of no use without its large value. Any
+#: frame may be there twice; a tombstone or a note of a base is idle when there is nothing left that it names, or
+#: another one says the same.
+STAYS, SUPERSEDED, KILLED, CHOSEN, LOST, TWICE, IDLE = range(7)
+RESULT_GOES: Final = (SUPERSEDED, KILLED, CHOSEN, LOST)
+_OTHER, _RESULT, _SPECIAL = range(3)
+Group = tuple[int, int]  # of frames that go to one segment: run number, and how many that are left alone come before
 
 
 class Fates:
@@ -29,29 +35,43 @@ class Fates:
         moving: the tombstones among them.
         gone: those of them that tombstones name; under these names nothing will be found any more.
         goes: which results are to go; None: none but those that do not count.
+        lost: the large values that can never be read again.
+        force: let go of the results that refer to them.
     """
 
-    def __init__(self, reading: Reading, moving: Sequence[Frame], gone: Collection[Name], goes: Choice | None) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        moving: Sequence[Frame],
+        gone: Collection[Name],
+        goes: Choice | None,
+        lost: Container[Reference],
+        *,
+        force: bool,
+    ) -> None:
         self.codes = bytearray()
         self.rewritten: dict[Name, bytes] = {}  #: tombstones some of whose names are gone → their new bodies
         self.results = 0
         self.all_known = True  #: whether it is known of all results that stay which blobs they refer to
-        self._reading, self._gone, self._goes = reading, gone, goes
+        self.lost = 0  #: results whose large value is lost, whether they go or not
+        self._reading, self._gone, self._goes, self._lost, self._force = reading, gone, goes, lost, force
         self._dead = dead(moving)
         self._given: set[Name] = set()
         self._bases: set[bytes] = set()
         self._unread: set[tuple[int, bytes, bytes]] = set()
         self._best: dict[bytes, tuple[tuple[int, Name], int]] = {}  # of keys with several results: rank and place
-        self._sizes = array("Q")  # of each frame, with its entry in the index
+        self._sizes, self._sorts, self._groups = array("Q"), bytearray(), array("L")  # of each frame
+        self._numbers: dict[Group, int] = {}
         self._blobs: dict[int, bytes] = {}  # place of a frame → digest
 
-    def add(self, found: Frame) -> None:
-        """Decide about one more frame; that may decide about an earlier one too."""
-        self._sizes.append(
-            HEADER_BYTES + found.header.length + (ENTRY_BYTES if found.header.type == Type.RESULT else 0)
-        )
+    def add(self, found: Frame, group: Group) -> None:
+        """Decide about one more frame, which goes to that group's segment; that may decide about an earlier one too."""
         self.codes.append(STAYS)
         self.codes[-1] = self._fate(found)
+        self._sizes.append(HEADER_BYTES + len(self.rewritten.get(found.name, found.body)))
+        type = found.header.type
+        self._sorts.append(_RESULT if type == Type.RESULT else _SPECIAL if type in SPECIALS else _OTHER)
+        self._groups.append(self._numbers.setdefault(group, len(self._numbers)))
 
     def keep_all(self) -> None:
         """Let all of them stay after all."""
@@ -59,8 +79,15 @@ class Fates:
 
     @property
     def size_bytes(self) -> int:
-        """Of the frames that stay."""
-        return sum(size for size, code in zip(self._sizes, self.codes, strict=True) if code == STAYS)
+        """Of the segments that the frames which stay go to."""
+        found: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])  # bytes, results, specials
+        for size, sort, group, code in zip(self._sizes, self._sorts, self._groups, self.codes, strict=True):
+            if code == STAYS:
+                counts = found[group]
+                counts[0] += size
+                if sort:
+                    counts[sort] += 1
+        return sum(segment_bytes(*counts) for counts in found.values())
 
     @property
     def references(self) -> set[bytes]:
@@ -105,6 +132,9 @@ class Fates:
             return self._fate_of_unread(found)
         if self._goes is not None and self._goes(item):
             return CHOSEN
+        if item.blob is not None and item.blob in self._lost:
+            self.lost += 1
+            return LOST if self._force else STAYS  # and never in the place of one that can be used
         return self._rank(item, place) if self._reading.is_repeated(item.key) else STAYS
 
     def _fate_of_unread(self, found: Frame) -> int:

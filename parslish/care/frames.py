@@ -29,6 +29,8 @@ from parslish.store.summary import Summary
 from parslish.store.view import View
 
 _LISTINGS: Final = 5  # of a folder that others change while it is read
+_HIDING: Final = frozenset({Kind.NEWER, Kind.REFUSED, Kind.UNREADABLE})  # who knows which tombstones are in there
+_NEWER: Final = "holds frames of a newer parslish: upgrade to read them"
 
 
 class Frame(NamedTuple):
@@ -108,10 +110,14 @@ class Reading:
         disk: Disk = OS_DISK,
     ) -> None:
         self.segments: list[Segment] = []
+        self.untrusted: list[Segment] = []  #: those that are not signed with our keys; what is in them is not read
         self.tombstones: list[Frame] = []
+        self.strangers: dict[tuple[Path, int], Frame] = {}  #: tombstones that are not signed with our keys, by place
         self.wrong: dict[Path, dict[Kind, str]] = {}  #: of segments, but for their torn ends
+        self.unread: dict[Path, str] = {}  #: segments that may hold tombstones which cannot be read, and why
         self._keys, self._report = keys, report or Report()
         self._shared, self._bases, self._summarise, self._disk = shared, bases, summarise, disk
+        self._folders: set[str] = set()
         self._seen: set[str] = set()
         self._sources = Sources(lambda number: Source(disk, self.segments[number].path, shared=shared))
         self._winners: dict[bytes, Name | None] = {}
@@ -169,11 +175,13 @@ class Reading:
         """Give the descriptors back; they are opened again should anything be read later."""
         self._sources.clear()
 
-    def tell(self, kind: Kind, path: Path, sentence: str, records: int = 0) -> None:
-        """Note that something is wrong with a segment."""
+    def tell(self, kind: Kind, path: Path, sentence: str, records: int = 0, *, short: str = "") -> None:
+        """Note that something is wrong with a segment; `short` is said in `wrong` instead of the sentence."""
         self._report.add(kind, path, sentence, records)
         if kind is not Kind.TORN:
-            self.wrong.setdefault(path, {}).setdefault(kind, sentence)
+            self.wrong.setdefault(path, {}).setdefault(kind, short or sentence)
+        if kind in _HIDING:
+            self.unread.setdefault(path, sentence)
 
     # ---------------------------------------------------------------- records
 
@@ -184,13 +192,16 @@ class Reading:
         if not frame.is_whole(header, body):
             # What was never synced may be incomplete after a power cut: nothing was promised about it.
             kind = Kind.TORN if header.seq >= segment.summary.watermark else Kind.CORRUPT
-            self.tell(kind, segment.path, f"the record at byte {offset} is damaged: passed over", 1)
+            sentence = f"the record at byte {offset} is damaged: passed over"
+            self.tell(kind, segment.path, sentence, 1, short=f"record {header.seq} is damaged")
             return None
+        found = Frame(header, segment.path, offset, body)
         if self._keys is not None and not any(frame.is_signed(header, block, signer) for signer in segment.signers):
             sentence = f"the record at byte {offset} has a signature that is not ours: passed over"
             self.tell(Kind.UNTRUSTED, segment.path, sentence, 1)
+            self._note_stranger(found)
             return None
-        return Frame(header, segment.path, offset, body)
+        return found
 
     def _at(self, segment: Segment, offset: int) -> Frame | None:
         try:
@@ -217,6 +228,22 @@ class Reading:
                 for base in bodies.base_paths(found.body, segment.path.parent):
                     self._add_base(base)
 
+    def _note_strangers(self, source: Source, found: Summary) -> None:
+        """Note the tombstones of a segment that somebody else has signed: they count once we have the key. Raises
+        OSError."""
+        for offset in found.specials:
+            header = frame.parse(source.read(offset, HEADER_BYTES))
+            if header is not None:
+                body = source.read(offset + HEADER_BYTES, header.length)
+                if frame.is_whole(header, body):
+                    self._note_stranger(Frame(header, found.path, offset, body))
+        if found.unknown_types:
+            self.unread.setdefault(found.path, _NEWER)
+
+    def _note_stranger(self, found: Frame) -> None:
+        if found.header.type == Type.TOMBSTONE:
+            self.strangers[found.segment, found.offset] = found
+
     # ---------------------------------------------------------------- segments
 
     def _add(self, path: Path) -> None:
@@ -234,6 +261,10 @@ class Reading:
         refused = folder.refusal(self._disk.stat(path), self._shared)
         if refused:
             raise Refused(refused)
+        real = os.path.realpath(path)
+        if real in self._folders:  # named, and built upon as well
+            return
+        self._folders.add(real)
         # Listed again until nothing is new: who replaces segments makes the new one before the old one goes.
         for _ in range(_LISTINGS):
             gone = [each for each in folder.segments(self._disk, path) if not self._try_segment(each)]
@@ -268,6 +299,8 @@ class Reading:
         signers = self._signers_of(found)
         if self._keys is not None and not signers:
             self.tell(Kind.UNTRUSTED, path, "signed with a key that is not ours: not read", found.frames)
+            self.untrusted.append(Segment(-1, found, ()))
+            self._note_strangers(source, found)
             return
         number = len(self.segments)
         self.segments.append(Segment(number, found, signers))
@@ -296,7 +329,7 @@ class Reading:
             if one.kind is not None:
                 self.tell(one.kind, one.summary.path, one.sentence, one.lost)
             if one.summary.unknown_types:
-                self.tell(Kind.NEWER, one.summary.path, "holds frames of a newer parslish: upgrade to read them")
+                self.tell(Kind.NEWER, one.summary.path, _NEWER)
 
 
 def _order(segment: Segment) -> tuple[int, bytes, int]:

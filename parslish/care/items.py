@@ -196,7 +196,7 @@ def _records(segment: Path, disk: Disk) -> int:
 def _size_bytes(path: Path, disk: Disk) -> int:
     total = 0
     for name in disk.listdir(path):
-        if name.endswith((folder.SUFFIX, blobs.SUFFIX)):
+        if name.endswith((folder.SUFFIX, blobs.SUFFIX, blobs.UNFINISHED)):
             try:
                 total += disk.stat(path / name, follow_symlinks=False).st_size
             except FileNotFoundError:

@@ -9,30 +9,29 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from parslish.care.fates import CHOSEN, KILLED, RESULT_GOES, STAYS, SUPERSEDED, Fates
+from parslish.care.fates import CHOSEN, KILLED, LOST, RESULT_GOES, STAYS, SUPERSEDED, Fates, Group
 from parslish.care.frames import Frame, Reading, Segment
 from parslish.care.items import item_of
-from parslish.care.leaving import Leaving, Outside
+from parslish.care.large import LostValues
+from parslish.care.leaving import Leaving, Outside, Tombstones, owner_of_other
 from parslish.care.selection import Choice
 from parslish.history import alive
 from parslish.secret import Keys
-from parslish.store import blobs, bodies, folder
+from parslish.store import blobs, folder
 from parslish.store.bodies import Name
 from parslish.store.disk import Disk
-from parslish.store.frame import HEADER_BYTES, SEGMENT_HEADER_BYTES, Type
+from parslish.store.frame import Type
 from parslish.store.report import Kind
 
 _OURS: Final = re.compile(
     rf".*{re.escape(folder.SUFFIX)}|[0-9a-f]{{64}}{re.escape(blobs.SUFFIX)}|[0-9a-f]{{32}}{re.escape(blobs.UNFINISHED)}"
 )  # what a store's folder holds; anything else is not touched
-_FRAMING_BYTES: Final = SEGMENT_HEADER_BYTES + 3 * HEADER_BYTES  # of a segment, beside its frames
 Fences = Mapping[int, Sequence[bytes]]
-Group = tuple[int, int]  # run number, and how many writers that are left alone come before
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,9 @@ class StorePlan:
         rewritten: bodies of tombstones of which some names are gone, by the tombstones' names.
         fences: the writers that are left alone, by run number.
         blobs: files of large values that nobody refers to any more.
-        records, records_after: results; size_bytes, size_bytes_after: of all files, the latter within a percent.
+        records, records_after: results; size_bytes, size_bytes_after: of all files.
         superseded, killed, chosen: results that go, and why.
+        lost: results whose large value is lost; they go, too, where that is forced.
         held: results that were chosen to go and are left alone.
     """
 
@@ -68,12 +68,18 @@ class StorePlan:
     superseded: int
     killed: int
     chosen: int
+    lost: int
     held: int
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.old and not self.blobs
+
+    @property
+    def lets_go_of_lost(self) -> bool:
+        """Whether results whose large value is lost go."""
+        return LOST in self.fates
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Plan:
     stores: tuple[StorePlan, ...]
     keys: Keys
     shared: bool
+    ended: Collection[str]
     disk: Disk
 
     @property
@@ -104,6 +111,7 @@ def plan_store(
     goes: Choice | None = None,
     force: bool = False,
     shared: bool = False,
+    ended: Collection[str] = (),
     disk: Disk,
 ) -> StorePlan:
     """Plan for one store.
@@ -114,6 +122,7 @@ def plan_store(
         goes: which results are to go; a store that has none is left as it is. None: whatever does not count goes, and
             what stays is put together.
         force: take what can be read of damaged segments, and let go of the rest.
+        ended: hosts of which the user says that their processes have ended.
 
     Raises:
         BadCheckpoint: as `Store.open`.
@@ -121,7 +130,7 @@ def plan_store(
     """
     reading = Reading([path], keys, shared=shared, disk=disk)
     try:
-        return _Draft(path, reading, outside.of(path), goes, force, disk).plan(keys)
+        return _Draft(path, reading, outside.of(path), goes, force=force, ended=ended, disk=disk).plan(keys)
     finally:
         reading.close()
 
@@ -130,21 +139,31 @@ class _Draft:
     """A plan while it is made."""
 
     def __init__(
-        self, path: Path, reading: Reading, outside: Sequence[Frame], goes: Choice | None, force: bool, disk: Disk
+        self,
+        path: Path,
+        reading: Reading,
+        outside: Tombstones,
+        goes: Choice | None,
+        *,
+        force: bool,
+        ended: Collection[str],
+        disk: Disk,
     ) -> None:
-        self._path, self._reading, self._goes, self._disk = path, reading, goes, disk
+        self._path, self._reading, self._goes, self._ended, self._disk = path, reading, goes, ended, disk
         homes = _homes(reading, outside)
-        leaving = Leaving(reading, homes, outside, force=force, disk=disk)
+        leaving = Leaving(reading, homes, outside, force=force, ended=ended, disk=disk)
         self._left, self._order = leaving.left, leaving.order
-        self._fences = _fences(one for one in reading.segments if one.path in self._left)
+        self._fences = _fences((*reading.untrusted, *(one for one in reading.segments if one.path in self._left)))
         moving = [one for one in reading.tombstones if one.segment not in self._left]
         gone = {name for name, home in homes.items() if home not in self._left}
-        self._fates = Fates(reading, moving, gone, goes)
+        self._sizes = self._listed()  # after the segments: what these refer to was there before them
+        lost = LostValues(path, self._sizes, disk, thorough=force)
+        self._fates = Fates(reading, moving, gone, goes, lost, force=force)
         self._groups: Counter[Group] = Counter()
         self._is_untidy = False
         self._left_results = self._held = 0
         self._references: set[bytes] = set()
-        self._all_known = True
+        self._all_known = not (reading.unread or outside.unread)  # and so is what counts
 
     def plan(self, keys: Keys) -> StorePlan:
         for segment in self._reading.in_order():
@@ -163,8 +182,9 @@ class _Draft:
         """Decide about the frames of a segment that may go."""
         groups = set()
         for found in self._reading.frames(segment):
-            self._fates.add(found)
-            groups.add(group_of(self._fences, found))
+            group = group_of(self._fences, found)
+            self._fates.add(found, group)
+            groups.add(group)
         self._groups.update(groups)
         known = segment.summary
         is_ours = known.header is not None and known.header.key_id == keys.id
@@ -183,13 +203,12 @@ class _Draft:
                 self._held += item is not None and self._goes is not None and self._goes(item)
 
     def _done(self, rewrites: bool) -> StorePlan:
-        fates, counts = self._fates, Counter(self._fates.codes)
-        sizes = self._sizes()
+        fates, counts, sizes = self._fates, Counter(self._fates.codes), self._sizes
         old = self._order if rewrites else ()
-        gone = self._gone_blobs(sizes)
+        gone = self._gone_blobs() if rewrites or self._goes is None else ()
         after = sum(sizes.values()) - sum(sizes.get(path, 0) for path in (*old, *gone))
         if rewrites:
-            after += fates.size_bytes + _FRAMING_BYTES * len(self._groups)
+            after += fates.size_bytes
         records = fates.results + self._left_results
         return StorePlan(
             path=self._path,
@@ -207,10 +226,11 @@ class _Draft:
             superseded=counts[SUPERSEDED],
             killed=counts[KILLED],
             chosen=counts[CHOSEN],
+            lost=fates.lost if rewrites or self._goes is None else 0,
             held=self._held,
         )
 
-    def _sizes(self) -> dict[Path, int]:
+    def _listed(self) -> dict[Path, int]:
         """The files of the store. Raises OSError."""
         sizes = {}
         for name in sorted(self._disk.listdir(self._path)):
@@ -222,20 +242,21 @@ class _Draft:
                 sizes[self._path / name] = found.st_size
         return sizes
 
-    def _gone_blobs(self, sizes: Mapping[Path, int]) -> tuple[Path, ...]:
+    def _gone_blobs(self) -> tuple[Path, ...]:
         """The blobs that nobody refers to once the plan is carried out. A blob is there before what refers to
         it, so as long as there may be a writer all of them stay."""
         unread = any(path in self._left or kinds.keys() - {Kind.CORRUPT} for path, kinds in self._reading.wrong.items())
         all_known = self._all_known and self._fates.all_known and not unread
-        if not all_known or alive.store(self._path, self._disk):
+        if not all_known or alive.store(self._path, self._disk, self._ended):
             return ()
         needed = {blobs.path_of(self._path, digest) for digest in self._references | self._fates.references}
-        return tuple(path for path in sizes if path.suffix != folder.SUFFIX and path not in needed)
+        unneeded = (path for path in self._sizes if path.suffix != folder.SUFFIX and path not in needed)
+        return tuple(path for path in unneeded if owner_of_other(path, self._disk) is None)
 
 
-def _homes(reading: Reading, outside: Sequence[Frame]) -> dict[Name, Path]:
+def _homes(reading: Reading, outside: Tombstones) -> dict[Name, Path]:
     """The segments of the frames that tombstones name. Every byte is read: what is wrong is known from here on."""
-    named = {name for one in (*outside, *reading.tombstones) for name in bodies.kills(one.body)}
+    named = outside.named | Tombstones.of(reading).named
     return {
         found.name: found.segment
         for segment in reading.segments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from parslish.care.items import items
@@ -23,6 +23,7 @@ def plan(
     *,
     force: bool = False,
     shared: bool = False,
+    ended: Collection[str] = (),
     disk: Disk = OS_DISK,
 ) -> Plan:
     """Plan to let go of results; `rewrite.carry_out` does it.
@@ -33,7 +34,8 @@ def plan(
             into `max_bytes`.
         keys: whose signatures count; the first signs.
         force: go by what can be read of damaged segments and records of runs.
-        shared: accept what other users own or can write to.
+        shared: accept what others can write to; what they own is read, and left alone.
+        ended: hosts of which the user says that their processes have ended.
 
     Raises:
         UsageError: nothing was chosen, or a run is not known.
@@ -45,8 +47,11 @@ def plan(
         raise UsageError("prune: all results would go: say which, by app, run, key, age, size or reachability")
     goes = _choice(stores, chosen, keys, force, shared, disk)
     outside = Outside(keys, shared=shared, disk=disk)
-    plans = [plan_store(Path(each), keys, outside, goes=goes, force=force, shared=shared, disk=disk) for each in stores]
-    return Plan(tuple(plans), keys, shared, disk)
+    plans = [
+        plan_store(Path(each), keys, outside, goes=goes, force=force, shared=shared, ended=ended, disk=disk)
+        for each in stores
+    ]
+    return Plan(tuple(plans), keys, shared, ended, disk)
 
 
 def _choice(stores: Sequence[Path], chosen: Filter, keys: Keys, force: bool, shared: bool, disk: Disk) -> Choice:
@@ -65,5 +70,7 @@ def run_dir_of(stores: Sequence[Path]) -> Path:
     """The run folder that stores are in. Raises UsageError."""
     found = {path.absolute().parent.parent for path in map(Path, stores) if path.absolute().name == CHECKPOINT}
     if len(found) != 1:
-        raise UsageError("reachable_from: takes stores of one run folder, since runs are known there by their numbers")
+        raise UsageError(
+            "--reachable-from: takes stores of one run folder, since runs are known there by their numbers"
+        )
     return found.pop()

@@ -17,7 +17,7 @@ from parslish.secret import Keys
 from parslish.store.disk import OS_DISK, Disk
 from parslish.store.frame import Type
 from parslish.store.reader import read_frames
-from parslish.store.report import Report
+from parslish.store.report import Kind, Report, foreign
 
 _WITH_KEY: Final = frozenset({Event.END, Event.REUSE, Event.FAIL})
 
@@ -61,7 +61,7 @@ class Reached:
 
     def _add(self, run: Path, keys: Keys, force: bool, shared: bool, disk: Disk) -> None:
         if not force and alive.run(run):
-            raise UsageError(f"run {run.name} is still going, so what it will reuse is not known: wait, or use force")
+            raise UsageError(f"run {run.name} is still going, so what it will reuse is not known: wait, or use --force")
         report = Report()
         try:
             for frame in read_frames(run / EVENTS, keys, types={Type.EVENT}, shared=shared, disk=disk, report=report):
@@ -69,6 +69,8 @@ class Reached:
         except BadCheckpoint as exc:
             if not force:
                 raise StoreError(f"run {run.name} has no record of what it reused ({exc.reason}); {_FORCE}") from exc
+        if report.of(Kind.UNTRUSTED) and not force:
+            raise StoreError(f"the record of run {run.name} is {foreign()}; {_FORCE}")
         if report.warnings and not force:
             raise StoreError(f"the record of run {run.name} is damaged: {report.warnings[0]}; {_FORCE}")
 
@@ -80,7 +82,7 @@ class Reached:
                 self._origins.add((one["origin_run"], one["origin_task"]))
 
 
-_FORCE: Final = f"force takes the results in its own {CHECKPOINT} folder, and what can be read of the rest, for all"
+_FORCE: Final = f"--force takes the results in its own {CHECKPOINT} folder, and what can be read of the rest, for all"
 
 
 def _known(found: dict[int, Path]) -> str:

@@ -1,9 +1,11 @@
 """Owns carrying a plan out, so that a kill or an error at any step loses nothing, and doing it again finishes the work.
 
-    new segments → fsync → closed → read back and compared → old ones unlinked, one by one → blobs unlinked
+    new segments → fsync → closed → read back and compared → tombstones read again → old ones unlinked, one by one
+    → blobs unlinked
 
 Until the first unlink all that is old is there, and what is new says the same once more; from then on all that is new
-is durable.
+is durable. A tombstone that is written meanwhile is either seen by that last look, and nothing is unlinked; or whoever
+writes it finds what is new, and kills that, too.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ from pathlib import Path
 from typing import Final
 
 from parslish.care.fates import IDLE, KILLED, STAYS
-from parslish.care.frames import Frame, Reading
-from parslish.care.leaving import Outside
+from parslish.care.frames import Frame, Reading, every_header
+from parslish.care.leaving import Outside, Tombstones
 from parslish.care.plan import Plan, StorePlan, group_of
 from parslish.care.writing import refused, write_segment
 from parslish.errors import BadCheckpoint, StoreError
 from parslish.history import alive
-from parslish.store import bodies, folder
+from parslish.store import folder
+from parslish.store.bodies import Name
 from parslish.store.frame import WRITER_BYTES
-from parslish.store.loading import quickly
+from parslish.store.loading import Summarise, quickly
 
 _TAIL_BITS: Final = 32  # of a new writer's id; the rest is that of a writer in whose place it is
 Staying = tuple[Frame, bytes]  # a frame, and what is to be its body
@@ -44,7 +47,7 @@ def carry_out(plan: Plan) -> None:
         if store.is_empty:
             continue
         try:
-            _Rewriting(store, plan, outside).run()
+            _Rewriting(store, plan, outside.of(store.path)).run()
         except OSError as exc:
             raise refused(f"{store.path} cannot be rewritten, and nothing that was to stay is lost", exc) from exc
 
@@ -52,13 +55,11 @@ def carry_out(plan: Plan) -> None:
 class _Rewriting:
     """One store, being thinned out."""
 
-    def __init__(self, store: StorePlan, plan: Plan, outside: Outside) -> None:
-        self._store, self._keys, self._shared, self._disk = store, plan.keys, plan.shared, plan.disk
-        here = Reading([store.path], plan.keys, shared=plan.shared, summarise=quickly, disk=plan.disk)
-        here.close()
-        others = [one for one in here.tombstones if one.segment not in store.old]
-        self._named = {name for one in (*outside.of(store.path), *others) for name in bodies.kills(one.body)}
+    def __init__(self, store: StorePlan, plan: Plan, outside: Tombstones) -> None:
+        self._store, self._plan, self._keys, self._disk = store, plan, plan.keys, plan.disk
+        self._outside = outside
         self._new: list[Path] = []
+        self._named = self._named_elsewhere() if store.old else set()
 
     def run(self) -> None:
         if self._store.old:
@@ -71,6 +72,7 @@ class _Rewriting:
         try:
             self._write(self._staying(old))
             self._compare(self._staying(old))
+            self._look_again({segment.summary.writer for segment in old.segments})
         except BaseException:
             for path in self._new:
                 with contextlib.suppress(OSError):
@@ -80,11 +82,28 @@ class _Rewriting:
             old.close()
         self._unlink_old()
 
-    def _read(self, paths: Iterable[Path]) -> Reading:
+    def _read(self, paths: Iterable[Path], summarise: Summarise = every_header) -> Reading:
         try:
-            return Reading(paths, self._keys, shared=self._shared, disk=self._disk)
+            return Reading(paths, self._keys, shared=self._plan.shared, summarise=summarise, disk=self._disk)
         except BadCheckpoint as exc:
             raise self._changed() from exc
+
+    def _named_elsewhere(self) -> set[Name]:
+        """What is named by tombstones that do not move. Raises StoreError."""
+        here = self._read([self._store.path], quickly)
+        here.close()
+        if here.unread or self._outside.unread:
+            raise self._changed()
+        moving = {*self._store.old, *self._new}
+        staying = tuple(one for one in here.tombstones if one.segment not in moving)
+        return Tombstones(staying, tuple(here.strangers.values())).named | self._outside.named
+
+    def _look_again(self, writers: set[bytes | None]) -> None:
+        """Make sure that no tombstone has come meanwhile which names what is about to go. Raises StoreError.
+
+        It would be in this store: they are put where that is what they name."""
+        if any(writer in writers for writer, _ in self._named_elsewhere() - self._named):
+            raise self._changed()
 
     def _staying(self, old: Reading) -> Iterator[Staying]:
         """The frames that stay. Raises StoreError."""
@@ -136,10 +155,13 @@ class _Rewriting:
         """Unlink the blobs that nobody refers to, unless somebody has come who might."""
         store = self._store
         known = {*store.segments, *self._new}
-        if known.issuperset(folder.segments(self._disk, store.path)) and not alive.store(store.path, self._disk):
+        if known.issuperset(folder.segments(self._disk, store.path)) and not self._is_in_use():
             for path in store.blobs:
                 self._unlink(path)
             folder.sync(self._disk, store.path)
+
+    def _is_in_use(self) -> bool:
+        return alive.store(self._store.path, self._disk, self._plan.ended)
 
     def _unlink(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # somebody else was faster

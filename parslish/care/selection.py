@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from parslish.care.items import Item
 from parslish.errors import UsageError
+from parslish.store.bodies import Name
+from parslish.store.frame import HEADER_BYTES
+from parslish.store.index import ENTRY_BYTES
 
+RECORD_BYTES: Final = HEADER_BYTES + ENTRY_BYTES  #: that a result takes beside its body and its large value
+_MOST_DIGITS: Final = 18  # of the number of a run
+_SHOWN: Final = 40  # characters of what is no number
 Choice = Callable[[Item], bool]
 
 
@@ -20,7 +27,8 @@ class Filter:
         runs: ids or numbers of the runs that computed them ("007" and "7" are the same).
         keys: first digits of keys, in hexadecimal.
         older_than_s, newer_than_s: seconds since they were computed.
-        max_bytes: the most recent of them, as many as fit into so many bytes; a large value counts once.
+        max_bytes: the most recent of them that fit into so many bytes, with all that they take in the files of a
+            store; a large value counts once.
         reachable_from: ids of runs that computed or reused them.
 
     Raises:
@@ -76,8 +84,9 @@ class Filter:
 
 def number_of(run: str) -> int:
     """The number of a run. Raises UsageError."""
-    if not (run.isascii() and run.isdecimal()):
-        raise UsageError(f"run {run!r}: takes the number of a run, as 7 or 007")
+    if not (run.isascii() and run.isdecimal() and len(run.lstrip("0")) <= _MOST_DIGITS):
+        shown = run if len(run) <= _SHOWN else f"{run[:_SHOWN]}..."
+        raise UsageError(f"run {shown!r}: takes the number of a run, as 7 or 007")
     return int(run)
 
 
@@ -90,21 +99,23 @@ def but(choice: Choice, kept: Container[Item]) -> Choice:
 
 
 def most_recent(found: Iterable[Item], max_bytes: int) -> Choice:
-    """Whether a result is among the most recent of these that fit into so many bytes together."""
-    ranked = sorted(((*_age(item), item.size_bytes, item.blob) for item in found), reverse=True)
+    """Whether a result is among the most recent of these that fit into so many bytes together. One that does not fit is
+    passed over, and those behind it may; one that does not count gets the room that the others leave."""
+    ranked = sorted(
+        ((item.live, item.completed, item.writer, item.seq, item.size_bytes, item.blob) for item in found), reverse=True
+    )
+    fits: set[Name] = set()
     counted: set[bytes] = set()
     left = max_bytes
-    for completed, writer, seq, size_bytes, blob in ranked:
+    for _, _, writer, seq, size_bytes, blob in ranked:
+        if left < RECORD_BYTES:
+            break
+        size_bytes += RECORD_BYTES
         if blob is not None and blob.digest in counted:
             size_bytes -= blob.size
-        left -= size_bytes
-        if left < 0:
-            limit = completed, writer, seq
-            return lambda item: _age(item) > limit
-        if blob is not None:
-            counted.add(blob.digest)
-    return lambda item: True
-
-
-def _age(item: Item) -> tuple[float, bytes, int]:
-    return item.completed, item.writer, item.seq
+        if size_bytes <= left:
+            left -= size_bytes
+            fits.add((writer, seq))
+            if blob is not None:
+                counted.add(blob.digest)
+    return lambda item: item.name in fits

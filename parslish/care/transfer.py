@@ -1,40 +1,36 @@
-"""Owns moving results between stores: their records are copied and signed anew, and their blobs with them, unopened.
+"""Owns deciding which results are copied from store to store. Nothing is changed here; `moving` copies them.
 
-What is signed by nobody we know is copied only for who says so: from then on it is ours, and will be opened.
+What cannot be read is told, and the rest is copied. What is signed by nobody we know is copied only for who says so:
+from then on it is ours, and will be opened.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from parslish.care import parsl
-from parslish.care.copying import copy_blob
-from parslish.care.frames import Frame, Reading
-from parslish.care.items import Item, items, results
+from parslish.care.frames import Reading
+from parslish.care.here import Here
+from parslish.care.items import Item, items
 from parslish.care.prune import run_dir_of
 from parslish.care.reach import Reached
 from parslish.care.selection import Choice, Filter, both, most_recent
-from parslish.care.writing import refused, write_segment
-from parslish.errors import StoreCorrupt, Untrusted, UsageError
-from parslish.history import card, lineage
-from parslish.history.folder import CHECKPOINT, create
-from parslish.secret import Keys
-from parslish.store import folder
+from parslish.errors import BadCheckpoint, Untrusted, UsageError
+from parslish.secret import Keys, key_file
 from parslish.store.disk import OS_DISK, Disk
-from parslish.store.frame import WRITER_BYTES, Type
-from parslish.store.reader import Store
+from parslish.store.frame import NewerFormat
+from parslish.store.loading import NoSegment, quickly
 from parslish.store.report import Finding, Kind, Report
-from parslish.utils import get_all_checkpoints
+from parslish.store.source import Refused
 
-Taken = tuple[Frame, Item]
-IMPORTED = "imported"  #: how the run "ended" that an import looks like
+#: What to do about results that no key of ours has signed.
+_NAME_KEY: Final = "name the key file that their account has exported (--key FILE)"
+_OR_TRUST: Final = "; or take them with --trust, if you trust whoever could write there as you trust yourself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +38,14 @@ class Transfer:
     """Results that are to be copied, and what the stores are read with.
 
     Args:
-        sources: folders or segments.
+        sources: folders or segments that can be read.
         keys: whose signatures count; None: records count whoever signed them.
         takes: whether a result is among them.
         apps: how many there are of each app; size_bytes: of all of them.
         known: results that were chosen too, but are where they would go.
-        findings: what cannot be read.
+        invalidated: results that were chosen too, but were invalidated where they would go.
+        findings: what cannot be read, and is not copied.
+        advice: what to do about those findings that are about signatures.
     """
 
     sources: tuple[Path, ...]
@@ -56,7 +54,9 @@ class Transfer:
     apps: Mapping[str, int]
     size_bytes: int
     known: int
+    invalidated: int
     findings: tuple[Finding, ...]
+    advice: str
     shared: bool
     disk: Disk
 
@@ -64,15 +64,6 @@ class Transfer:
     def records(self) -> int:
         """How many results."""
         return sum(self.apps.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """What was copied: where it is now, how many results, and a sentence on each large value that could not be."""
-
-    path: Path
-    records: int
-    lost: tuple[str, ...]
 
 
 def plan_export(
@@ -94,10 +85,13 @@ def plan_export(
         shared: accept what other users own or can write to.
 
     Raises:
-        Untrusted: records are signed with other keys.
-        BadCheckpoint, StoreError, UsageError: as for `prune.plan`.
+        Untrusted: there are but records that are signed with other keys.
+        BadCheckpoint: no source can be read, or one is no store.
+        StoreError, UsageError: as for `prune.plan`.
     """
-    return _plan(sources, chosen, keys, lambda key: False, force, shared, disk)
+    advice = f"import them first (parslish checkpoint import --key FILE), or put your old key back into {key_file()}"
+    plan = _Draft(sources, chosen, keys, advice, force=force, shared=shared, disk=disk)
+    return plan.finish(lambda item: False, lambda item: False)
 
 
 def plan_import(
@@ -107,6 +101,7 @@ def plan_import(
     keys: Keys,
     source_keys: Keys | None,
     *,
+    invalidated: bool = False,
     force: bool = False,
     shared: bool = False,
     disk: Disk = OS_DISK,
@@ -117,180 +112,124 @@ def plan_import(
         run_dir: the run folder.
         keys: those that its results are signed with.
         source_keys: whose signatures count in the sources; None: records count whoever signed them.
+        invalidated: take also what was invalidated in the run folder.
 
     Raises:
         UsageError: a source is a checkpoint of Parsl's, besides what `plan_export` says.
     """
     for source in sources:
-        parsl.refuse(source)
-    here = Store.open(get_all_checkpoints(run_dir), keys, shared=shared, disk=disk)
-    return _plan(sources, chosen, source_keys, here.__contains__, force, shared, disk)
+        with contextlib.suppress(OSError):  # told when it is read
+            parsl.refuse(source)
+    here = Here(run_dir, keys, shared=shared, disk=disk)
+    plan = _Draft(sources, chosen, source_keys, _NAME_KEY, _OR_TRUST, force=force, shared=shared, disk=disk)
+    return plan.finish(here.has, (lambda item: False) if invalidated else here.has_invalidated)
 
 
-def _plan(
-    sources: Sequence[Path],
-    chosen: Filter,
-    keys: Keys | None,
-    is_known: Callable[[bytes], bool],
-    force: bool,
-    shared: bool,
-    disk: Disk,
-) -> Transfer:
-    report = Report()
+class _Draft:
+    """A plan while it is made."""
 
-    def candidates() -> Iterator[Item]:
-        # What nobody signed may name any folder as one to build upon.
-        return items(sources, keys, report=report, shared=shared, bases=keys is not None, disk=disk)
+    def __init__(
+        self,
+        sources: Sequence[Path],
+        chosen: Filter,
+        keys: Keys | None,
+        advice: str,
+        last_resort: str = "",
+        *,
+        force: bool,
+        shared: bool,
+        disk: Disk,
+    ) -> None:
+        self._keys, self._advice, self._shared, self._disk = keys, advice, shared, disk
+        self._last_resort = last_resort
+        self._report = Report()
+        self._seen = False
+        self._sources = self._readable(sources)
+        takes = both(lambda item: item.live, chosen.choice(disk.time()))
+        if chosen.reachable_from:
+            if keys is None:
+                raise UsageError(
+                    "--reachable-from goes by the records of runs, which a key must vouch for: leave out --trust"
+                )
+            run_dir = run_dir_of(sources)
+            reached = Reached(run_dir, chosen.reachable_from, keys, force=force, shared=shared, disk=disk)
+            takes = both(takes, reached.__contains__)
+        if chosen.max_bytes is not None:
+            takes = both(takes, most_recent(filter(takes, self._candidates()), chosen.max_bytes))
+        self._takes = takes
 
-    takes = both(lambda item: item.live, chosen.choice(disk.time()))
-    if chosen.reachable_from:
-        if keys is None:
-            raise UsageError("reachable_from: goes by the records of runs, which must be signed with a key of yours")
-        run_dir = run_dir_of(sources)
-        reached = Reached(run_dir, chosen.reachable_from, keys, force=force, shared=shared, disk=disk)
-        takes = both(takes, reached.__contains__)
-    if chosen.max_bytes is not None:
-        takes = both(takes, most_recent(filter(takes, candidates()), chosen.max_bytes))
-    apps: Counter[str] = Counter()
-    size_bytes = there = 0
-    for item in filter(takes, candidates()):
-        if is_known(item.key):
-            there += 1
-        else:
-            apps[item.app] += 1
-            size_bytes += item.size_bytes
-    _refuse_untrusted(report)
-    return Transfer(
-        sources=tuple(sources),
-        keys=keys,
-        takes=both(takes, lambda item: not is_known(item.key)),
-        apps=apps,
-        size_bytes=size_bytes,
-        known=there,
-        findings=tuple(report.warnings),
-        shared=shared,
-        disk=disk,
-    )
+    def finish(self, is_known: Choice, is_invalidated: Choice) -> Transfer:
+        """The plan, without results that are where they would go, or were invalidated there.
 
-
-def _refuse_untrusted(report: Report) -> None:
-    strange = report.of(Kind.UNTRUSTED)
-    if strange:
-        records = sum(finding.records for finding in strange)
-        raise Untrusted(
-            f"{strange[0].path.parent}: {records:,} records are not signed with a key of yours: name the key file that "
-            f"their account has exported (--key FILE), or say that you trust them (--trust)"
+        Raises:
+            Untrusted: there are but records that are signed with other keys.
+        """
+        apps: Counter[str] = Counter()
+        size_bytes = known = invalidated = 0
+        for item in filter(self._takes, self._candidates()):
+            if is_known(item):
+                known += 1
+            elif is_invalidated(item):
+                invalidated += 1
+            else:
+                apps[item.app] += 1
+                size_bytes += item.size_bytes
+        if not self._seen:
+            self._refuse_untrusted()
+        return Transfer(
+            sources=self._sources,
+            keys=self._keys,
+            takes=both(self._takes, lambda item: not (is_known(item) or is_invalidated(item))),
+            apps=apps,
+            size_bytes=size_bytes,
+            known=known,
+            invalidated=invalidated,
+            findings=tuple(self._report.warnings),
+            advice=self._advice,
+            shared=self._shared,
+            disk=self._disk,
         )
 
-
-def export(transfer: Transfer, target: Path, keys: Keys) -> Copied:
-    """Write the results into a new store.
-
-    Args:
-        target: its folder, which must not be there yet.
-        keys: the first signs.
-
-    Raises:
-        UsageError: there is something under the target's name.
-        StoreFull, StoreError: it cannot be written. Nothing is there then, unless it was only its name that could not
-            be made durable.
-    """
-    disk = transfer.disk
-    _refuse_nothing(transfer)
-    if os.path.lexists(target):
-        raise UsageError(f"{str(target)!r} is there already: name a folder that is not")
-    new = target.absolute().with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        try:
-            folder.make(disk, new)
-            records, lost = _copy(transfer, new, keys, None)
-            disk.rename(new, target)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        folder.sync(disk, target.absolute().parent)
-    except OSError as exc:
-        raise refused(f"{str(target)!r} cannot be written", exc) from exc
-    return Copied(target, records, lost)
-
-
-def import_(transfer: Transfer, run_dir: Path, keys: Keys) -> Copied:
-    """Copy the results into a new run of a run folder, where scripts find them.
-
-    Args:
-        keys: the first signs.
-
-    Raises:
-        ConfigurationError: the run folder cannot be written.
-        StoreFull, StoreError: a record cannot be written; the same again copies what is missing.
-    """
-    disk = transfer.disk
-    _refuse_nothing(transfer)
-    before = lineage.of(get_all_checkpoints(run_dir), named=False)  # who continues the last run, continues it still
-    number, run = create(run_dir)
-    facts = _facts(transfer, number, before) | {"started": disk.time(), "ended": None}
-    card.write(run, facts)
-    target = run / CHECKPOINT
-    try:
-        folder.make(disk, target)
-        records, lost = _copy(transfer, target, keys, number)
-    except OSError as exc:
-        card.write(run, facts | {"ended": "failed", "time_ended": disk.time()})
-        raise refused(f"{str(target)!r} cannot be written", exc) from exc
-    card.write(run, facts | {"ended": IMPORTED, "time_ended": disk.time(), "counts": {IMPORTED: records}})
-    return Copied(target, records, lost)
-
-
-def _refuse_nothing(transfer: Transfer) -> None:
-    if not transfer.records:
-        raise UsageError("there is nothing to copy: no result is as was asked for, or all are there already")
-
-
-def _facts(transfer: Transfer, number: int, before: lineage.Lineage) -> dict[str, object]:
-    from parslish.history.journal import run_facts  # here: listings do without all that a run needs
-
-    sources = [os.path.abspath(source) for source in transfer.sources]
-    signed = "anybody" if transfer.keys is None else [each.hex() for each in transfer.keys.ids()]
-    return run_facts(number, before.root, before.parent) | {IMPORTED: {"from": sources, "signed by": signed}}
-
-
-def _copy(transfer: Transfer, target: Path, keys: Keys, run: int | None) -> tuple[int, tuple[str, ...]]:
-    """Copy into a store's folder, under one run number or each result under its own. Raises OSError."""
-    disk, bases = transfer.disk, transfer.keys is not None
-    reading = Reading(transfer.sources, transfer.keys, shared=transfer.shared, bases=bases, disk=disk)
-
-    def taken() -> Iterator[Taken]:
-        return (each for each in results(reading) if transfer.takes(each[1]))
-
-    def number(each: Taken) -> int:
-        return each[1].run_number if run is None else run
-
-    try:
-        # Before the records that refer to them.
-        lost = _copy_blobs(taken(), target, disk)
-        whole = (each for each in taken() if each[1].blob is None or each[1].blob.digest not in lost)
-        records = 0
-        for of_run, found in groupby(whole, key=number):
-            contents = ((Type.RESULT, item.key, frame.body) for frame, item in found)
-            writer = os.urandom(WRITER_BYTES)
-            records += write_segment(target, contents, keys=keys, run=of_run, writer=writer, disk=disk).frames
-    finally:
-        reading.close()
-    return records, tuple(lost.values())
-
-
-def _copy_blobs(taken: Iterable[Taken], target: Path, disk: Disk) -> dict[bytes, str]:
-    """Copy the blobs of results, each once; returns those that cannot be read, and why. Raises OSError."""
-    lost: dict[bytes, str] = {}
-    done: set[bytes] = set()
-    for _, item in taken:
-        if item.blob is not None and item.blob.digest not in done:
+    def _readable(self, sources: Sequence[Path]) -> tuple[Path, ...]:
+        """The sources without those that cannot be read, which are told. Raises BadCheckpoint: none can be read, or one
+        is no store."""
+        if len(sources) == 1:  # an error when it is read
+            return tuple(sources)
+        found = []
+        wrong = None
+        for source in sources:
             try:
-                copy_blob(item.segment.parent, item.blob, target, disk)
-                done.add(item.blob.digest)
-                lost.pop(item.blob.digest, None)
-            except StoreCorrupt as exc:  # another store may have it whole
-                lost[item.blob.digest] = str(exc)
-    if done:
-        folder.sync(disk, target)
-    return lost
+                Reading([source], self._keys, shared=self._shared, summarise=quickly, disk=self._disk).close()
+                found.append(source)
+            except BadCheckpoint as exc:
+                if isinstance(exc.__cause__, NoSegment):
+                    raise
+                wrong = wrong or exc
+                self._report.add(_kind(exc.__cause__), source, exc.reason)
+        if wrong and not found:
+            raise wrong
+        return tuple(found)
+
+    def _candidates(self) -> Iterator[Item]:
+        # What nobody signed may name any folder as one to build upon.
+        bases = self._keys is not None
+        for item in items(
+            self._sources, self._keys, report=self._report, shared=self._shared, bases=bases, disk=self._disk
+        ):
+            self._seen = True
+            yield item
+
+    def _refuse_untrusted(self) -> None:
+        stores = list(dict.fromkeys(finding.path.parent for finding in self._report.of(Kind.UNTRUSTED)))
+        if stores:
+            many = f"{len(stores):,} stores hold" if len(stores) > 1 else "1 store holds"
+            more = f" and {len(stores) - 1:,} more" if len(stores) > 1 else ""
+            raise Untrusted(
+                f"{many} records that no key of yours has signed ({stores[0]}{more}): {self._advice}{self._last_resort}"
+            )
+
+
+def _kind(cause: BaseException | None) -> Kind:
+    if isinstance(cause, NewerFormat):
+        return Kind.NEWER
+    return Kind.REFUSED if isinstance(cause, Refused) else Kind.UNREADABLE

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 from parslish.errors import StoreError, StoreFull
 from parslish.secret import Keys
-from parslish.store import frame
+from parslish.store import frame, index
 from parslish.store.disk import Disk
-from parslish.store.frame import SegmentHeader
+from parslish.store.frame import HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader
 from parslish.store.pending import Entry
-from parslish.store.segment import SegmentWriter
+from parslish.store.segment import CLOSE_BODY, SegmentWriter
 
 _BATCH_BYTES: Final = 1 << 20
 Content = tuple[int, bytes, bytes]  # of a frame: type, key, body
@@ -48,6 +48,13 @@ def write_segment(
     finally:
         segment.close()
     return Written(segment.path, count)
+
+
+def segment_bytes(frames_bytes: int, results: int, specials: int) -> int:
+    """The size of a segment that `write_segment` makes of frames, of which so many are results, and so many tombstones
+    or notes of bases."""
+    table = index.Table.build([bytes(index.ENTRY_BYTES)] * results).pack([0] * specials)
+    return SEGMENT_HEADER_BYTES + frames_bytes + 2 * HEADER_BYTES + len(table) + CLOSE_BODY.size
 
 
 def _append_all(segment: SegmentWriter, contents: Iterable[Content]) -> int:

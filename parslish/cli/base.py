@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from parslish.cli.output import FINE, INTERRUPTED, NOT_SO, PIPE_CLOSED, TROUBLE, WRONG_USAGE, clean, say
-from parslish.errors import ParslishError, TaskError, UsageError, near
+from parslish.errors import BadCheckpoint, ParslishError, TaskError, UsageError, near
 from parslish.version import VERSION
 
 
@@ -63,11 +63,13 @@ COMMANDS: Final[Mapping[str, Section]] = {
         "Look at stored results, and look after them.",
         {
             "ls": Entry("checkpoint_ls", "ls", "List the stores of run folders, or the records of a store."),
-            "verify": Entry("checkpoint_verify", "verify", "Read every byte of stores: clean, torn or corrupt."),
+            "verify": Entry(
+                "checkpoint_verify", "verify", "Read every byte of stores: clean, torn, unread or corrupt."
+            ),
             "compact": Entry("checkpoint_care", "compact", "Drop what does not count, and put the rest together."),
             "prune": Entry("checkpoint_care", "prune", "Let results go: by app, run, age, size or reachability."),
-            "export": Entry("checkpoint_care", "export_", "Copy results into a new store."),
-            "import": Entry("checkpoint_care", "import_into", "Copy results of other stores into a run folder."),
+            "export": Entry("checkpoint_move", "export_", "Copy results into a new store."),
+            "import": Entry("checkpoint_move", "import_into", "Copy results of other stores into a run folder."),
         },
     ),
     "config": Section(
@@ -90,7 +92,7 @@ COMMANDS: Final[Mapping[str, Section]] = {
 _POINTED: Final = re.compile(r"\n *\^\Z")  # how the error of a parser ends
 _COMPLETE: Final = "_PARSLISH_COMPLETE"
 #: An OSError of one of these is a path that was given wrongly.
-_WRONG_PATH: Final = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+_WRONG_PATH: Final = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 #: The exit code of each kind of error; the first that fits.
 _CODES: Final[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], int]]] = (
     ((UsageError, click.ClickException, *_WRONG_PATH), WRONG_USAGE),
@@ -198,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except (ParslishError, OSError, click.ClickException) as exc:
         _give_up_output()
-        return _fail(_sentence(exc), next(code for kinds, code in _CODES if isinstance(exc, kinds)))
+        return _fail(_sentence(exc), _code(exc))
 
 
 def _run(arguments: list[str]) -> int:
@@ -209,6 +211,16 @@ def _run(arguments: list[str]) -> int:
         return shell_complete(root, {}, "parslish", _COMPLETE, instruction)
     with root.make_context("parslish", arguments) as ctx:
         return root.invoke(ctx) or FINE
+
+
+def _code(exc: Exception) -> int:
+    if isinstance(exc, BadCheckpoint):
+        from parslish.store.frame import NewerFormat  # here: most errors are others
+
+        # The path is right, but may not be read, or cannot.
+        if isinstance(exc.__cause__, OSError | NewerFormat) and not isinstance(exc.__cause__, _WRONG_PATH):
+            return TROUBLE
+    return next(code for kinds, code in _CODES if isinstance(exc, kinds))
 
 
 def _sentence(exc: Exception) -> str:

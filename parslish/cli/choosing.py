@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -14,6 +15,8 @@ _UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY_UNITS: Final = {"k": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
+_SHOWN: Final = 40  # characters of what is no size and no age
+
 F = TypeVar("F", bound=Callable[..., Any])
 Given = Callable[[click.Context, click.Parameter, str | None], Any]
 
@@ -21,17 +24,27 @@ Given = Callable[[click.Context, click.Parameter, str | None], Any]
 def size_of(text: str) -> int:
     """The bytes of a size as `500MB`, `1.5GB` or `2GiB`. Raises ValueError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([kKMGT])(i?))?B?", text)
-    if not match:
-        raise ValueError(f"{text!r} is no size: takes a number and a unit, as 500MB, 1.5GB or 2GiB")
-    unit = (match[2] or "").replace("K", "k")
-    return round(float(match[1]) * (_BINARY_UNITS if match[3] else _UNITS)[unit])
+    size_bytes = math.inf
+    if match:
+        unit = (match[2] or "").replace("K", "k")
+        size_bytes = float(match[1]) * (_BINARY_UNITS if match[3] else _UNITS)[unit]
+    if not math.isfinite(size_bytes):
+        raise ValueError(f"{_shown(text)} is no size: takes a number and a unit, as 500MB, 1.5GB or 2GiB")
+    return round(size_bytes)
 
 
 def age_of(text: str) -> float:
     """The seconds of an age as `30d`, `12h` or `1d12h`. Raises ValueError."""
-    if not re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text):
-        raise ValueError(f"{text!r} is no age: takes numbers with s, m, h, d or w, as 30d, 12h or 1d12h")
-    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"([\d.]+)(\w)", text))
+    age_s = math.inf
+    if re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text):
+        age_s = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"([\d.]+)(\w)", text))
+    if not math.isfinite(age_s):
+        raise ValueError(f"{_shown(text)} is no age: takes numbers with s, m, h, d or w, as 30d, 12h or 1d12h")
+    return age_s
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _by(parse: Callable[[str], float]) -> Given:
@@ -61,6 +74,13 @@ change_options: Final = _all(
     click.option("--shared", is_flag=True, help="Accept stores that others own or can write to."),
     json_option,
 )
+#: Argument `ended`, of commands that remove what is stored.
+ended_option: Final = click.option(
+    "--ended",
+    multiple=True,
+    metavar="HOST",
+    help="Processes on HOST have ended, though nobody can ask it; may be repeated.",
+)
 #: Arguments as `Filter` takes them.
 choice_options: Final = _all(
     click.option("--app", "apps", multiple=True, metavar="NAME", help="Results of this app; may be repeated."),
@@ -79,7 +99,7 @@ choice_options: Final = _all(
         "max_bytes",
         metavar="SIZE",
         callback=_by(size_of),
-        help="The most recent results, as many as fit into 500MB.",
+        help="The most recent results that fit into 500MB.",
     ),
     click.option(
         "--reachable-from", multiple=True, metavar="ID", help="What this run computed or reused; may be repeated."

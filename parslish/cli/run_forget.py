@@ -46,7 +46,8 @@ def invalidate(
     """Let stored results no longer count.
 
     Those of the tasks that EXPR means in RUN (the default is the last run), and of all that depend on them: whoever
-    needs them computes them again. Nothing is removed, and parslish undo takes it back.
+    needs them computes them again. Nothing is removed, and parslish undo takes it back, until checkpoint compact or prune
+    removes them for good.
 
     Exit codes: 0 fine, 2 wrong usage, or none of them has a stored result, 3 the disk refuses.
     """
@@ -109,7 +110,7 @@ def invalidations(run: str, run_dir: str, as_json: bool) -> int:
 
     In the name of RUN; the default is the last run. The oldest stands first.
 
-    Exit codes: 0 fine, 2 there is no such run, or it cannot be read.
+    Exit codes: 0 fine, 2 there is no such run, or nothing of it can be read, 3 its files may not be read.
     """
     found = recorded_run(run, run_dir)
     made = found.invalidations()

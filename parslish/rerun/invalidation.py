@@ -1,18 +1,22 @@
 """Owns invalidation: tombstones that name the stored results of tasks, and taking them back.
 
-A tombstone lies in the folder of the results that it names, so whoever loads those meets it.
+A tombstone lies in the folder of the results that it names, so whoever loads those meets it. Somebody may thin that
+folder out meanwhile: frames that move get other names, and the tombstone would name what is gone. Who thins out looks
+for new tombstones when all that is new is there, and we look for what is new when the tombstone is there: so one of us
+sees the other.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from parslish.care.frames import Reading, dead
 from parslish.errors import ParslishError, UsageError, near
@@ -27,6 +31,8 @@ from parslish.store.loading import quickly
 from parslish.store.log import Log
 from parslish.store.reader import Store
 from parslish.utils import user_name
+
+_MOVED: Final = "moved"  # of a tombstone: it names what an earlier one named, under the names that this has now
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ def invalidate(record: RunRecord, ids: Iterable[int], keys: Keys, *, reason: str
     order = edges.topological(edges.descendants(ids) if dependents else ids)
     key_of = record.columns.key
     doomed = {key for id in order if (key := key_of[id]) is not None}
-    names, elsewhere = _names(order, record, keys)
+    found = _Found(record, keys)
+    names, elsewhere = found.of(order)
     if not names:
         raise UsageError(
             f"run {record.id}: none of these {len(order)} tasks has a stored result to invalidate; "
@@ -94,8 +101,11 @@ def invalidate(record: RunRecord, ids: Iterable[int], keys: Keys, *, reason: str
     )
     facts = {"id": made.id, "reason": reason, "user": made.user, "time": made.time}
     facts |= {"run": record.id, "root": record.root, "paths": list(made.paths), "keys": [*doomed, *elsewhere]}
-    for place, named in names.items():
-        _bury(place, keys, named, facts)
+    while names:
+        for place, named in names.items():
+            _bury(place, keys, named, facts)
+        names = found.moved()
+        facts[_MOVED] = True
     return made
 
 
@@ -111,14 +121,20 @@ def undo(run_dir: Path, id: str, keys: Keys | None = None) -> int:
     if not mine:
         known = {str(each.facts["id"]) for each in found if "id" in each.facts}
         names = ", ".join(sorted(known)) or "none"
-        raise UsageError(f"there is no invalidation {id!r} in {run_dir}{near(id, known)}; known are {names}")
+        raise UsageError(
+            f"there is no invalidation {id!r} in {run_dir}{near(id, known)}; known are {names}; what compact or prune "
+            f"has removed cannot be taken back"
+        )
     if all(each.undone for each in mine):
         raise UsageError(f"the invalidation {id!r} was undone before; its results count")
     facts = {"undoes": id, "user": user_name(), "time": time.time()}
-    for each in mine:
-        if not each.undone:
+    undone: set[Name] = set()
+    while to_undo := [each for each in mine if not each.undone and each.name not in undone]:
+        for each in to_undo:
             _bury(each.folder, keys, [each.name], facts)
-    return sum(len(each.kills) for each in mine if not each.undone)
+            undone.add(each.name)
+        mine = [each for each in tombstones(run_dir, keys) if each.facts.get("id") == id]
+    return len({name for each in mine if each.name in undone for name in each.counted})
 
 
 def invalidations(record: RunRecord, keys: Keys) -> list[Invalidation]:
@@ -129,7 +145,7 @@ def invalidations(record: RunRecord, keys: Keys) -> list[Invalidation]:
         if (facts.get("run"), facts.get("root")) != (record.id, record.root) or not isinstance(facts.get("id"), str):
             continue
         before = found.get(facts["id"])
-        records = len(each.kills) + (before.records if before else 0)
+        records = len(each.counted) + (before.records if before else 0)
         found[facts["id"]] = Invalidation(
             record.path,
             facts["id"],
@@ -152,6 +168,11 @@ class Tombstone:
     kills: Sequence[Name]
     facts: Mapping[str, Any]
     undone: bool
+
+    @property
+    def counted(self) -> Sequence[Name]:
+        """What it names, but for what another one of the invalidation has named before that moved."""
+        return () if self.facts.get(_MOVED) else self.kills
 
 
 def tombstones(run_dir: Path, keys: Keys) -> Iterator[Tombstone]:
@@ -176,29 +197,66 @@ def stores(run_dir: Path) -> list[Path]:
     return found
 
 
-def _names(ids: Iterable[int], record: RunRecord, keys: Keys) -> tuple[dict[Path, list[Name]], list[bytes]]:
-    """What the stored results of tasks are called, by the folder that they lie in: in all runs beside this one, and in
-    what these build upon. Then the keys under which some were found that are not those of the tasks."""
-    store = Store.open((), keys, found=lambda: stores(record.path.parent))
-    found: dict[Path, list[Name]] = defaultdict(list)
-    key_of, done, elsewhere = record.columns.key, set[bytes](), list[bytes]()
+class _Found:
+    """The stored results of tasks: in all runs beside theirs, and in what these build upon."""
 
-    def take(key: bytes) -> bool:
-        done.add(key)
-        names = [(each.folder, each.name) for each in store.find(key)]
-        for place, name in names:
-            found[place].append(name)
-        return bool(names)
+    def __init__(self, record: RunRecord, keys: Keys) -> None:
+        self._record, self._keys = record, keys
+        self._named: set[Name] = set()
+        self._bodies: dict[bytes, set[bytes]] = {}  # digests of what was found, by key
 
-    try:
-        # A result that was accepted from earlier code, or stored under an earlier name, is filed under another key.
-        without = [id for id in ids if (key := key_of[id]) is not None and key not in done and not take(key)]
-        for key in _keys_of_origins(record, without, keys):
-            if key not in done and take(key):
-                elsewhere.append(key)
-    finally:
-        store.close()
-    return found, elsewhere
+    def of(self, ids: Iterable[int]) -> tuple[dict[Path, list[Name]], list[bytes]]:
+        """What they are called, by the folder that they lie in. Then the keys under which some were found that are not
+        those of the tasks."""
+        found: dict[Path, list[Name]] = defaultdict(list)
+        key_of, done, elsewhere = self._record.columns.key, set[bytes](), list[bytes]()
+
+        def take(key: bytes) -> bool:
+            done.add(key)
+            names = self._new(store, key)
+            for place, name in names:
+                found[place].append(name)
+            return bool(names)
+
+        with self._store() as store:
+            # A result that was accepted from earlier code, or stored under an earlier name, is filed under another key.
+            without = [id for id in ids if (key := key_of[id]) is not None and key not in done and not take(key)]
+            for key in _keys_of_origins(self._record, without, self._keys):
+                if key not in done and take(key):
+                    elsewhere.append(key)
+        return found, elsewhere
+
+    def moved(self) -> dict[Path, list[Name]]:
+        """What was found, and has another name now, by folder: what is equal to the last byte is a copy, and what was
+        computed since is not."""
+        found: dict[Path, list[Name]] = defaultdict(list)
+        with self._store() as store:
+            for key in self._bodies:
+                for place, name in self._new(store, key):
+                    found[place].append(name)
+        return found
+
+    def _new(self, store: Store, key: bytes) -> list[tuple[Path, Name]]:
+        """The results under a key that were not found before: all of them at first, later those that are equal."""
+        before = self._bodies.get(key)
+        found = [each for each in store.find(key) if before is None or _digest(each.body) in before]
+        new = [(each.folder, each.name) for each in found if each.name not in self._named]
+        self._named.update(each.name for each in found)
+        if found:
+            self._bodies.setdefault(key, {_digest(each.body) for each in found})
+        return new
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[Store]:
+        store = Store.open((), self._keys, found=lambda: stores(self._record.path.parent))
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 def _keys_of_origins(record: RunRecord, ids: Iterable[int], keys: Keys) -> Iterator[bytes]:

@@ -44,9 +44,10 @@ def refusal(found: os.stat_result, shared: bool) -> str | None:
     if shared:
         return None
     if found.st_uid not in (os.getuid(), 0):
-        return f"belongs to another user (uid {found.st_uid}); load it with shared=True if you trust them"
+        owner = found.st_uid
+        return f"belongs to another user (uid {owner}); load it with shared=True (commands: --shared) if you trust them"
     if found.st_mode & _OTHERS_WRITE:
-        return "can be written by others: run  chmod go-w  on it, or load it with shared=True"
+        return "can be written by others: run  chmod go-w  on it, or load it with shared=True (commands: --shared)"
     return None
 
 

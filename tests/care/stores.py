@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -154,6 +156,14 @@ def put(disk: Disk, path: Path, content: bytes) -> None:
     disk.fsync(fd)
     disk.close(fd)
     folder.sync(disk, path.parent)
+
+
+def with_version(content: bytes | bytearray, version: int) -> bytes:
+    """A segment whose header says that it is of another version of the format."""
+    new = bytearray(content)
+    struct.pack_into("<H", new, 8, version)
+    struct.pack_into("<I", new, 60, zlib.crc32(bytes(new[:60])))
+    return bytes(new)
 
 
 class Cut(BaseException):

@@ -12,6 +12,7 @@ import pytest
 import parslish
 from parslish.care import compact
 from parslish.care.items import items, stores
+from parslish.cli import main
 from parslish.errors import BadCheckpoint
 from parslish.result import EXCEPTION, StoredResult
 from parslish.store import frame
@@ -160,6 +161,18 @@ def test_stores_are_listed_with_what_their_cards_say(tmp_path: Path) -> None:
     assert two.size_bytes == sum(each.stat().st_size for each in two.path.iterdir())
     assert (ten.run, ten.started, ten.ended, ten.parent, ten.records) == ("010", 5.5, "completed", "/x/000", 11)
     assert stores(tmp_path / "nowhere") == []
+
+
+def test_what_a_kill_left_of_a_large_value_counts_for_the_size_of_a_store(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    where = Path("runinfo/000/checkpoint")
+    Writer(OS_DISK, where, run=0).add({key(1): body()}).close()
+    (where / "0123.unfinished").write_bytes(bytes(5_000))
+    (where / "notes.txt").write_bytes(bytes(300))
+    whole = 5_000 + sum(each.stat().st_size for each in where.glob("*.seg"))
+    assert main(["checkpoint", "ls", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["size_bytes"] == stores("runinfo")[0].size_bytes == whole
 
 
 def test_looking_after_stores_imports_nothing_that_unpickles(tmp_path: Path) -> None:

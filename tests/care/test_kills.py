@@ -176,7 +176,7 @@ def test_a_full_disk_is_told_and_leaves_no_file_behind(case: Case) -> None:
 def test_a_read_that_fails_once_costs_no_blob() -> None:
     made = MemoryDisk()
     results = {key(1): body(), key(2): large(FOLDER, made, b"needed"), key(3): large(FOLDER, made, b"needed too")}
-    Writer(made).add(results).close()
+    Writer(made).add(results).add({key(4): body("other")}).close()
     large(FOLDER, made, b"of nobody")
     for planner in PLANNERS.values():
         counter = FailingCalls(10**9, ("pread", "open", "stat"), errno.EIO)

@@ -15,11 +15,11 @@ from parslish.care import compact, prune
 from parslish.care.items import items, stores
 from parslish.care.plan import Plan
 from parslish.care.rewrite import carry_out
-from parslish.care.selection import Filter
+from parslish.care.selection import RECORD_BYTES, Filter
 from parslish.errors import StoreError, UsageError
 from parslish.secret import Keys
 from parslish.store.disk import OS_DISK, Disk
-from tests.care.stores import DAY, FOLDER, KEYS, NOW, Writer, body, copied, files, key, large, live, name_of, rich
+from tests.care.stores import DAY, FOLDER, KEYS, NOW, Writer, body, files, key, large, live, name_of, rich
 from tests.faults.disk import MemoryDisk
 
 OLDER, NEWER = Path("/care/003/checkpoint"), Path("/care/004/checkpoint")
@@ -60,9 +60,9 @@ def disk() -> MemoryDisk:
         ({"apps": ("relax",), "older_than_s": 1.5 * DAY}, {1, 3, 4}),
         ({"max_bytes": 10**6}, {1, 2, 3, 4}),
         ({"max_bytes": 0}, set()),
-        ({"max_bytes": 2 * len(body("relax"))}, {1, 2}),
-        ({"max_bytes": 2 * len(body("relax")) - 1}, {1}),
-        ({"apps": ("energy",), "max_bytes": len(body("energy"))}, {1, 2, 3}),
+        ({"max_bytes": 2 * (len(body("relax")) + RECORD_BYTES)}, {1, 2}),
+        ({"max_bytes": 2 * (len(body("relax")) + RECORD_BYTES) - 1}, {1}),
+        ({"apps": ("energy",), "max_bytes": len(body("energy")) + RECORD_BYTES}, {1, 2, 3}),
     ],
 )
 def test_what_fulfils_all_that_is_given_goes(disk: MemoryDisk, chosen: dict[str, object], stay: set[int]) -> None:
@@ -74,13 +74,42 @@ def test_what_fulfils_all_that_is_given_goes(disk: MemoryDisk, chosen: dict[str,
 
 def test_a_store_in_which_nothing_was_chosen_is_left_as_it_is() -> None:
     disk, _ = rich()
-    kept = copied(disk).contents()
-    blobs = {path for path in kept if path.endswith((".blob", ".unfinished"))}
+    kept = disk.contents()
     plan = pruned(disk, apps=("nothing",))
-    assert plan.stores[0].old == ()
+    assert plan.is_empty
+    assert plan.stores[0].size_bytes == plan.stores[0].size_bytes_after
     assert plan.stores[0].records == plan.stores[0].records_after
-    assert {path for path in kept if path not in disk.contents()} <= blobs, "but for what nobody refers to"
-    assert live(disk, [key(20)]) == live(copied(rich()[0]), [key(20)])
+    assert disk.contents() == kept, "with the large values that nobody refers to"
+
+
+def test_a_recent_result_that_does_not_fit_lets_older_ones_stay() -> None:
+    disk = MemoryDisk()
+    results = {key(n): body(age_s=n * DAY) for n in range(2, 9)}
+    Writer(disk).add({key(1): large(FOLDER, disk, bytes(5000), age_s=DAY), **results}).close()
+    Writer(disk).add({key(9): body(text=bytes(3000), age_s=5.5 * DAY)}).close()
+    pruned(disk, max_bytes=7 * (len(body()) + RECORD_BYTES))
+    assert keys_in(disk) == {2, 3, 4, 5, 6, 7, 8}
+
+
+def test_a_result_that_does_not_count_takes_the_room_of_none_that_does() -> None:
+    disk = MemoryDisk()
+    Writer(disk).add(
+        {key(1): body(text=b"superseded"), key(2): body(age_s=2 * DAY), key(3): body(age_s=3 * DAY)}
+    ).close()
+    Writer(disk, run=4).add({key(1): body(age_s=DAY)}).close()
+    pruned(disk, max_bytes=2 * (len(body()) + RECORD_BYTES))
+    assert live(disk, [key(1), key(2), key(3)]) == {key(1): body(age_s=DAY), key(2): body(age_s=2 * DAY)}
+
+
+@pytest.mark.parametrize("most", [1000, 5000, 20_000])
+def test_a_store_is_about_as_large_as_was_said(most: int) -> None:
+    """Beside results there is little: of each run a segment with its header and the frames that close it."""
+    disk = MemoryDisk()
+    Writer(disk).add({key(n): body(age_s=n * DAY) for n in range(150)}).close()
+    Writer(disk, run=4).add({key(n): large(FOLDER, disk, bytes(n), age_s=n * DAY) for n in range(200, 250)}).close()
+    pruned(disk, max_bytes=most)
+    size = sum(map(len, disk.contents().values()))
+    assert most - 500 < size < most + 2 * 500
 
 
 def test_pruning_needs_room_only_for_what_stays(disk: MemoryDisk) -> None:
@@ -114,7 +143,7 @@ def test_a_blob_goes_with_the_last_result_that_refers_to_it_and_counts_once() ->
     shared = bytes(1000)
     Writer(disk).add({key(n): large(FOLDER, disk, shared, age_s=n * DAY) for n in (1, 2)}).close()
     disk.now = NOW
-    small = len(large(FOLDER, disk, shared))
+    small = len(large(FOLDER, disk, shared)) + RECORD_BYTES
     assert prune.plan([FOLDER], Filter(max_bytes=1000 + 2 * small), KEYS, disk=disk).is_empty
     pruned(disk, older_than_s=1.5 * DAY)
     assert len(files(disk, ".blob")) == 1

@@ -15,6 +15,9 @@ import parslish
 from parslish.cli import base
 from parslish.cli.base import COMMANDS, RUN_COMMANDS, Entry
 from parslish.errors import BadCheckpoint, InternalError, StoreFull, TaskError, UsageError
+from parslish.store.frame import NewerFormat
+from parslish.store.loading import NoSegment
+from parslish.store.source import Refused
 from tests.cli.conftest import Call
 
 ROOT = Path(parslish.__file__).parents[1]
@@ -100,7 +103,7 @@ def test_wrong_usage_is_one_sentence_with_the_next_step(call: Call, arguments: l
         (StoreFull("no space"), 3, "no space"),
         (InternalError("report it"), 3, "report it"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), 2, "'a': No such file or directory"),
-        (PermissionError(errno.EACCES, "Permission denied", "a"), 2, "'a': Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), 3, "'a': Permission denied"),
         (OSError(errno.ENOSPC, "No space left on device", "a"), 3, "'a': No space left on device"),
         (OSError("as it is"), 3, "as it is"),
         (UsageError("two\nlines \x1b[31mred\x07"), 2, "two lines red"),
@@ -117,6 +120,29 @@ def test_an_error_is_one_sentence_and_its_exit_code_says_whose_it_is(
 
     monkeypatch.setattr(base._Root, "invoke", fail)
     assert call("config") == (code, "", f"parslish: {sentence}\n")
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file"), 2),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), 2),
+        (NoSegment("is not a segment"), 2),
+        (PermissionError(errno.EACCES, "Permission denied"), 3),
+        (Refused("belongs to another user"), 3),
+        (NewerFormat(9), 3),
+        (OSError(errno.EIO, "Input/output error"), 3),
+    ],
+    ids=repr,
+)
+def test_a_checkpoint_that_is_there_and_cannot_be_read_is_trouble(
+    call: Call, monkeypatch: pytest.MonkeyPatch, cause: Exception, code: int
+) -> None:
+    def fail(self: object, ctx: object) -> None:
+        raise BadCheckpoint("a", str(cause)) from cause
+
+    monkeypatch.setattr(base._Root, "invoke", fail)
+    assert call("config").code == code
 
 
 def test_a_bug_of_ours_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

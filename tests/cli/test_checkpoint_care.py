@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
+import re
 import sys
 import time
 from pathlib import Path
@@ -13,13 +13,15 @@ import pytest
 
 from parslish import secret
 from parslish.care.items import items
+from parslish.care.selection import RECORD_BYTES
 from parslish.cli.choosing import age_of, size_of
-from parslish.history.folder import CHECKPOINT
 from parslish.result import VALUE, StoredResult
 from parslish.secret import Keys
+from parslish.store import bodies
+from parslish.store.blobs import Blobs
 from parslish.store.frame import Type
 from parslish.store.log import Log
-from tests.cli.conftest import Call, Done
+from tests.cli.conftest import Call
 from tests.cli.stores import key, make_run, result, spoil, three
 from tests.cli.test_commands_page import SECTIONS, fields
 
@@ -58,8 +60,9 @@ def test_compact_prints_its_plan_and_does_it(call: Call, untidy: Path) -> None:
     done = call("checkpoint", "compact", "--yes")
     assert (done.code, done.err) == (0, "")
     title, row, last = done.out.splitlines()
-    assert title.split() == ["run", "records", "go", "stay", "size", "then", "left", "alone"]
-    assert row.split()[:4] == ["000", "4", "1", "3"]
+    columns = ["run", "records", "superseded", "invalidated", "chosen", "stay", "size now", "size after", "left alone"]
+    assert re.split("  +", title) == columns
+    assert row.split()[:6] == ["000", "4", "1", "0", "0", "3"]
     assert last == "done"
     assert apps() == ["app1", "app2", "newer"]
     assert len(list(untidy.glob("*.seg"))) == 2, "of two run numbers"
@@ -108,6 +111,7 @@ def test_json_tells_the_plan_and_whether_it_was_done(call: Call, untidy: Path) -
         assert found["done"] is done
         assert (store["path"], store["records"], store["records_after"]) == (str(STORE), 4, 3)
         assert (store["superseded"], store["invalidated"], store["chosen"], store["held"]) == (1, 0, 0, 0)
+        assert store["lost"] == 0
         assert (len(store["segments"]), store["blobs"], store["left_alone"]) == (2, [], [])
 
 
@@ -116,9 +120,56 @@ def test_what_is_left_alone_is_told_with_the_reason(call: Call, untidy: Path) ->
     spoil(damaged)
     done = call("checkpoint", "compact", "--yes")
     assert done.code == 0
-    assert f"{damaged}: left alone: " in done.out and "damaged" in done.out
+    reason = "record 1 is damaged; --force rewrites what can be read and drops it"
+    assert f"{damaged}: left alone: {reason}" in done.out
     assert call("checkpoint", "compact", "--yes", "--force").code == 0
     assert apps() == ["app2", "newer"]
+
+
+def test_what_is_invalidated_goes_for_good_and_that_is_said_before(call: Call, untidy: Path) -> None:
+    names = [item.name for item in items([untidy], Keys.load()) if item.app == "app1"]
+    log = Log(untidy, keys=Keys.load())
+    log.append(Type.TOMBSTONE, bodies.tombstone(names, {"id": "12345678"}))
+    assert log.close()
+    done = call("checkpoint", "compact", "--dry-run")
+    assert done.out.splitlines()[1].split()[:6] == ["000", "4", "1", "1", "0", "2"]
+    assert f"{untidy}: 1 invalidated result to go for good: undo cannot take that back any more" in done.out
+
+
+def test_a_result_without_its_large_value_is_told_and_goes_by_force(call: Call) -> None:
+    segment = make_run(three())
+    reference = Blobs(segment.parent).put([[b"large"]])
+    add({key(9): result("large", reference.pack())})
+    next(segment.parent.glob("*.blob")).unlink()
+    done = call("checkpoint", "compact", "--yes")
+    gone = f"{STORE}: 1 result without a large value, which is gone or damaged: "
+    assert f"{gone}--force lets go of that" in done.out
+    assert call("checkpoint", "verify").code == 3
+    assert f"{gone}to go, too" in call("checkpoint", "compact", "--yes", "--force").out
+    assert call("checkpoint", "verify").code == 0
+    assert apps() == ["app0", "app1", "app2"]
+
+
+def of_another_host(segment: Path) -> None:
+    first, _, *rest = segment.name.split("-")
+    segment.rename(segment.with_name("-".join([first, "cluster07", *rest])))
+
+
+def test_a_store_of_a_host_that_nobody_can_ask_is_changed_when_the_user_says_that_it_has_ended(call: Call) -> None:
+    of_another_host(make_run({key(1): result("relax"), key(2): result("energy")}, close=False))
+    done = call("checkpoint", "prune", "--app", "relax", "--yes")
+    assert "if all processes on cluster07 have ended, say --ended cluster07" in done.out
+    assert done.out.splitlines()[-2:] == [
+        f"{STORE}: 1 chosen record stays, since its segment is left alone",
+        "nothing was removed",
+    ]
+    assert apps() == ["energy", "relax"]
+    assert call("checkpoint", "prune", "--app", "relax", "--yes", "--ended", "cluster07").code == 0
+    assert apps() == ["energy"]
+    of_another_host(make_run({key(3): result("relax")}, close=False))
+    assert (
+        call("checkpoint", "compact", "--yes", "--ended", "cluster07", "--json").json["stores"][1]["left_alone"] == []
+    )
 
 
 def test_a_segment_is_not_a_store(call: Call, untidy: Path) -> None:
@@ -160,7 +211,8 @@ def aging() -> Path:
         (["--newer-than", "1d12h"], ["energy", "relax"]),
         (["--run", "0", "--record", key(2).hex()[:8]], ["energy", "relax"]),
         (["--run", "1"], ["energy", "relax", "relax"]),
-        (["--max-size", f"{len(aged('relax', 1))}B"], ["relax"]),
+        (["--max-size", f"{len(aged('relax', 1)) + RECORD_BYTES}B"], ["relax"]),
+        (["--max-size", f"{len(aged('relax', 1)) + RECORD_BYTES - 1}B"], []),
         (["--max-size", "1GB"], ["energy", "relax", "relax"]),
     ],
 )
@@ -178,6 +230,10 @@ def test_prune_lets_go_of_what_fulfils_all_that_is_given(
         ([], "all results would go: say which"),
         (["--older-than", "soon"], "'soon' is no age: takes numbers with s, m, h, d or w"),
         (["--max-size", "much"], "'much' is no size: takes a number and a unit"),
+        (["--max-size", "9" * 400], f"'{'9' * 40}...' is no size: takes a number and a unit"),
+        (["--older-than", f"{'9' * 400}d"], f"'{'9' * 40}...' is no age: takes numbers with s, m, h, d or w"),
+        (["--run", "9" * 5000], f"run '{'9' * 40}...': takes the number of a run"),
+        (["--reachable-from", "9" * 5000], f"run '{'9' * 40}...': takes the number of a run"),
         (["--run", "last"], "run 'last': takes the number of a run"),
         (["--record", "xyz"], "first digits of a key"),
         (["--reachable-from", "9"], "there is no run 9 in"),
@@ -191,86 +247,6 @@ def test_what_prune_cannot_mean_is_said_in_a_sentence(
     assert done.code in (2, 3)
     assert sentence in done.err and "Traceback" not in done.err
     assert len(apps()) == 3
-
-
-# ---------------------------------------------------------------- export and import
-
-
-def test_export_copies_what_was_chosen_into_a_new_store(call: Call, aging: Path) -> None:
-    done = call("checkpoint", "export", "out", "--app", "relax", "--yes")
-    assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines() == ["app    records", "relax        2", done.out.splitlines()[2], "out: 2 records"]
-    assert done.out.splitlines()[2].startswith("2 records, ") and done.out.splitlines()[2].endswith(" to out")
-    assert apps("out") == ["relax", "relax"]
-    again = call("checkpoint", "export", "runinfo", "out", "--yes")
-    assert again.code == 2 and "there already" in again.err
-
-
-def test_nothing_to_copy_is_not_so(call: Call, aging: Path) -> None:
-    assert call("checkpoint", "export", "out", "--app", "nothing", "--yes").code == 1
-    assert not Path("out").exists()
-
-
-def test_import_makes_a_run_of_what_is_not_there_yet(call: Call, aging: Path) -> None:
-    call("checkpoint", "export", "out", "--yes")
-    make_run({key(1): result("mine")}, root="mine")
-    found = call("checkpoint", "import", "out", "--into", "mine", "--yes", "--json").json
-    assert found["done"] and found["target"] == str(Path("mine/001", CHECKPOINT).absolute())
-    assert (found["records"], found["already_there"], found["copied"], found["lost"]) == (2, 1, 2, [])
-    assert found["apps"] == {"energy": 1, "relax": 1}
-    assert apps("mine/001/checkpoint") == ["energy", "relax"]
-    assert call("checkpoint", "import", "out", "--into", "mine", "--yes").code == 1
-
-
-def of_another_account(call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Go over to another account; returns the keys that the first one has exported."""
-    assert call("key", "export", "their keys").code == 0
-    monkeypatch.setenv("PARSLISH_KEY_FILE", str(Path("my key").absolute()))
-    return Path("their keys")
-
-
-def import_theirs(call: Call, *options: object) -> Done:
-    return call("checkpoint", "import", STORE, "--into", "mine", "--yes", *options)
-
-
-def test_results_of_another_account_need_its_key(call: Call, aging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = of_another_account(call, monkeypatch)
-    refused = import_theirs(call)
-    assert refused.code == 3
-    assert "3 records are not signed with a key of yours" in refused.err
-    assert "--key FILE" in refused.err and "--trust" in refused.err
-    assert not Path("mine").exists()
-    assert import_theirs(call, "--key", keys).code == 0
-    keys.unlink()
-    assert apps("mine/000/checkpoint") == ["energy", "relax", "relax"]
-
-
-def test_trust_is_explicit_and_says_what_it_means(call: Call, aging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    of_another_account(call, monkeypatch)
-    done = import_theirs(call, "--trust")
-    assert done.code == 0
-    assert "can run any program that their maker put into them" in done.err
-    assert apps("mine/000/checkpoint") == ["energy", "relax", "relax"]
-
-
-@pytest.mark.parametrize("named", ["tasks.pkl", ""])
-def test_a_checkpoint_of_parsl_is_refused_with_the_reason(call: Call, named: str) -> None:
-    where = Path("parsl/000/checkpoint")
-    where.mkdir(parents=True)
-    record = {"hash": "00", "exception": None, "result": 1}
-    (where / "tasks.pkl").write_bytes(pickle.dumps(record) * 5)
-    for path in (where / named, *([Path("parsl/000"), Path("parsl")] if not named else [])):
-        done = call("checkpoint", "import", path, "--yes")
-        assert done.code == 2
-        assert "Parsl checkpoint of 5 results" in done.err and "run the script once with parslish" in done.err
-
-
-def test_what_is_damaged_is_told_and_the_rest_is_copied(call: Call) -> None:
-    spoil(make_run(three()))
-    done = call("checkpoint", "export", "out", "--yes")
-    assert done.code == 0
-    assert "warning: " in done.err and "damaged" in done.err
-    assert apps("out") == ["app0", "app2"]
 
 
 def test_a_full_disk_is_trouble(call: Call, untidy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,11 +304,10 @@ def test_what_is_no_age(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "section"),
-    [("compact --dry-run", "compact"), ("prune --app app1 --dry-run", "compact"), ("export out --dry-run", "export")],
+    [("compact --dry-run", "compact"), ("prune --app app1 --dry-run", "compact")],
 )
 def test_every_field_of_json_is_in_the_page_of_commands(call: Call, untidy: Path, command: str, section: str) -> None:
     spoil(next(path for path in untidy.glob("*.seg") if b"app1" in path.read_bytes()))
     found = call("checkpoint", *command.split(), "--json").json
-    found.pop("apps", None)  # their names are no fields
     for field in fields(found):
         assert f"`{field}`" in SECTIONS[f"parslish checkpoint {section}"], field

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parslish import UsageError
+from parslish.care import compact
+from parslish.care.items import items
+from parslish.care.rewrite import carry_out
+from parslish.rerun import invalidation
+from parslish.secret import Keys
 from tests.rerun.program import (
     NESTED,
     NESTED_CALLS,
@@ -296,3 +304,85 @@ def test_runs_without_a_checkpoint_folder_are_no_trouble() -> None:
     run = first(NESTED, NESTED_CALLS)
     Path("runinfo/001").mkdir()
     assert run.invalidate("end").records == 1
+
+
+# ---------------------------------------------------------------- while stores are thinned out
+
+
+def thinned_out_before(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> list[Path]:
+    """Have all stores compacted right before tombstones are written for the n-th time; returns the new segments."""
+    keys, written, new = Keys.load(), itertools.count(), list[Path]()
+    bury = invalidation._bury
+
+    def slowly(*args: Any) -> None:
+        if next(written) in numbers:
+            before = set(Path("runinfo").glob("*/checkpoint/*.seg"))
+            carry_out(compact.plan(invalidation.stores(Path("runinfo")), keys))
+            new.extend(set(Path("runinfo").glob("*/checkpoint/*.seg")) - before)
+        bury(*args)
+
+    monkeypatch.setattr(invalidation, "_bury", slowly)
+    return new
+
+
+@pytest.mark.parametrize("numbers", [(0,), (0, 1, 2)])
+def test_results_that_are_moved_meanwhile_are_killed_where_they_are_now(
+    monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...]
+) -> None:
+    run = first(NESTED, NESTED_CALLS)
+    run.invalidate("end").undo()  # so that there is something to compact
+    with monkeypatch.context() as patched:
+        new = thinned_out_before(patched, *numbers)
+        done = run.invalidate("-/nested[0]/times[0]")
+    assert new
+    assert done.records == 5
+    executed()
+    again()
+    assert executed() == ANEW
+    assert done.undo() == 5
+    assert [each.undone for each in run.invalidations() if each.id == done.id] == [True]
+
+
+def test_a_result_that_is_computed_meanwhile_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = first(NESTED, NESTED_CALLS)
+    bury = invalidation._bury
+
+    def slowly(*args: Any) -> None:
+        bury(*args)
+        executed()
+        again()
+        assert executed() == ["end 6"]
+
+    monkeypatch.setattr(invalidation, "_bury", slowly)
+    run.invalidate("end")
+    again()
+    assert executed() == []
+
+
+def test_an_invalidation_that_is_moved_meanwhile_is_undone_where_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = first(NESTED, NESTED_CALLS)
+    results, folder = list(items(invalidation.stores(Path("runinfo")), Keys.load())), Path("runinfo/000/checkpoint")
+    elsewhere = (os.urandom(8), 7)  # what a compaction cannot remove, and so the tombstone stays
+    for name, id in (([results[0].name], "0000"), ([elsewhere], "1111")):
+        invalidation._bury(folder, Keys.load(), name, {"id": id, "run": run.id, "root": run.record.root})
+    new = thinned_out_before(monkeypatch, 0)
+    assert run.undo("1111") == 1
+    assert new
+    found = [each for each in invalidation.tombstones(Path("runinfo"), Keys.load()) if each.facts.get("id") == "1111"]
+    assert [each.undone for each in found] == [True]
+
+
+def test_what_is_compacted_is_final_and_that_is_told() -> None:
+    run = first(NESTED, NESTED_CALLS)
+    done = run.invalidate("end")
+    carry_out(compact.plan(invalidation.stores(Path("runinfo")), Keys.load()))
+    assert run.invalidations() == []
+    with pytest.raises(UsageError, match="what compact or prune has removed cannot be taken back"):
+        done.undo()
+
+
+def test_an_undo_counts_no_results_that_were_removed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = first(NESTED, NESTED_CALLS)
+    done = run.invalidate("end")
+    assert thinned_out_before(monkeypatch, 0) == []
+    assert done.undo() == 0
