@@ -148,8 +148,13 @@ def export(target: str | os.PathLike[str]) -> Keys:
     keys = Keys.load()
     try:
         _write_synced(Path(target), "".join(f"{key.hex()}\n" for key in keys.all()).encode())
+    except FileExistsError as exc:
+        raise UsageError(f"{os.fspath(target)!r} is there already: name a file that is not there yet") from exc
     except OSError as exc:
-        raise UsageError(f"the keys cannot be written to {os.fspath(target)!r} ({exc.strerror})") from exc
+        raise UsageError(
+            f"the keys cannot be written to {os.fspath(target)!r} ({exc.strerror}): name a file in a folder that you "
+            f"can write to"
+        ) from exc
     return keys
 
 

@@ -292,7 +292,7 @@ def test_exported_keys_verify_in_another_account_and_do_not_sign(
 
 def test_an_export_replaces_nothing(path: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").write_text("years of work")
-    with pytest.raises(UsageError, match="File exists"):
+    with pytest.raises(UsageError, match="is there already: name a file that is not there yet"):
         secret.export(tmp_path / "thesis")
     assert (tmp_path / "thesis").read_text() == "years of work"
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from parslish.care.items import Item, items
+from parslish.care.items import Item
 from parslish.cli.output import (
     FINE,
     NOT_SO,
@@ -31,13 +31,14 @@ from parslish.cli.output import (
     table,
     when,
 )
-from parslish.cli.places import Place, known_keys, places, worst
+from parslish.cli.places import Place, every_place, known_keys
+from parslish.cli.store_look import StoreLook
 from parslish.errors import UsageError
 from parslish.history import alive, card
 from parslish.secret import Keys, key_file
 from parslish.store import blobs, folder
-from parslish.store.check import CLEAN, CORRUPT, TORN, glance
-from parslish.store.report import Kind, Report
+from parslish.store.check import CORRUPT, TORN, UNREAD, worst
+from parslish.store.report import Kind
 
 _STORES: Final = (
     Column("run"),
@@ -45,15 +46,15 @@ _STORES: Final = (
     Column("records", right=True),
     Column("size", right=True),
     Column("apps", narrow="fold"),
-    Column("started"),
+    Column("started", narrow="drop"),
 )
 _RECORDS: Final = (
     Column("key"),
     Column("app", narrow="cut"),
     Column("task", right=True),
-    Column("completed"),
-    Column("took", right=True),
-    Column("size", right=True),
+    Column("completed", narrow="drop"),
+    Column("took", right=True, narrow="drop"),
+    Column("size", right=True, narrow="drop"),
     Column("counts"),
 )
 _KEY_DIGITS: Final = 12
@@ -75,7 +76,7 @@ class _Store(NamedTuple):
 
 
 @click.command("ls")
-@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False))
 @click.option("--records", is_flag=True, help="List records instead of stores.")
 @click.option("--app", "apps", multiple=True, metavar="NAME", help="Only records of this app; may be repeated.")
 @click.option("--run", "runs", multiple=True, metavar="ID", help="Only stores of this run; may be repeated.")
@@ -99,11 +100,15 @@ def ls(
     A store is in use while its writer may be alive. A record counts unless one of the same key that is listed too is
     newer, or it was invalidated.
 
-    Exit codes: 0 fine, 1 nothing is as --app and --run say, 2 wrong usage, 3 a store is corrupt.
+    Exit codes: 0 fine, 1 nothing is as --app and --run say, 2 wrong usage, 3 a store is corrupt or cannot be read.
     """
-    found = [place for place in places(paths) if not runs or _is_one_of(place.run, runs)]
+    there = every_place(paths)
+    _refuse_unknown(runs, there)
+    found = [place for place in there if not runs or _is_one_of(place.run, runs)]
+    is_store = len(paths) == 1 and [place.path for place in there] == [Path(paths[0])]
+    if limit is not None and not (records or is_store):
+        raise UsageError("--limit is about records, and here stores are listed: add --records, or name a single store")
     keys = known_keys()
-    is_store = len(paths) == 1 and [place.path for place in found] == [Path(paths[0])]
     if records or is_store:
         if limit is None:
             limit = 0 if as_json else _LIMIT
@@ -113,33 +118,42 @@ def ls(
         _list_stores(stores, as_json)
         number = len(stores)
         state = worst(store.state for store in stores)
-    return TROUBLE if state == CORRUPT else NOT_SO if (apps or runs) and not number else FINE
+    return TROUBLE if state in (UNREAD, CORRUPT) else NOT_SO if (apps or runs) and not number else FINE
+
+
+def _refuse_unknown(runs: Iterable[str], found: Sequence[Place]) -> None:
+    """Refuse the name of a run that no run can have."""
+    for each in runs:
+        if not each.isdecimal() and each not in {place.run for place in found}:
+            raise UsageError(f"--run takes the id of a run, as 007 or 7, not {each!r}: see  parslish checkpoint ls")
 
 
 def _is_one_of(run: str, runs: Iterable[str]) -> bool:
     """`7` means run 007."""
-    return any(run == each or (run.isdecimal() and each.isdecimal() and int(run) == int(each)) for each in runs)
+    return any(run == each or (run.isdecimal() and run.lstrip("0") == each.lstrip("0")) for each in runs)
 
 
 def _store(place: Place, keys: Keys | None, wanted: Sequence[str]) -> _Store | None:
     """A store as the listing has it; None when it has no record of the apps that are wanted."""
-    verdict = glance(place.path)
-    report = Report()
+    look = StoreLook([place], keys)
+    (verdict,) = look.verdicts
     apps = None
     if keys is not None:
-        apps = Counter(item.app for item in _items([place], keys, wanted, report))
-        if not apps and report.of(Kind.UNTRUSTED):
+        apps = Counter(item.app for item in look.items() if not wanted or item.app in wanted)
+        if not apps and (look.report.of(Kind.UNTRUSTED) or place.trouble):
             apps = None
+    for one in verdict.segments:
+        if one.state == UNREAD:
+            say(f"warning: {one.path}: {one.sentence}")
     if wanted and not apps:
         return None
-    state = CORRUPT if report.of(Kind.CORRUPT) else verdict.state
     return _Store(
         place,
-        state,
-        state == TORN and _in_use(place.path),
-        len(verdict.segments),
+        look.state,
+        look.state == TORN and _in_use(place.path),
+        0 if place.trouble else len(verdict.segments),
         sum(one.records for one in verdict.segments) if apps is None else apps.total(),
-        _size_bytes(place.path),
+        0 if place.trouble else _size_bytes(place.path),
         apps,
         card.read(place.path.parent),
     )
@@ -149,19 +163,14 @@ def _in_use(path: Path) -> bool:
     return alive.store(path) if path.is_dir() else alive.segment(path) is not None
 
 
-def _items(found: Sequence[Place], keys: Keys, apps: Sequence[str], report: Report) -> Iterator[Item]:
-    every = items([place.path for place in found], keys, report=report, shared=True)
-    return (item for item in every if not apps or item.app in apps)
-
-
 def _size_bytes(store: Path) -> int:
-    """Of all segments and blobs, as far as they can be seen: some may go while we look."""
+    """Of all segments and blobs, begun ones too, as far as they can be seen: some may go while we look."""
     if not store.is_dir():
         return store.stat().st_size
     total = 0
     with os.scandir(store) as entries:
         for entry in entries:
-            if entry.name.endswith((folder.SUFFIX, blobs.SUFFIX)):
+            if entry.name.endswith((folder.SUFFIX, blobs.SUFFIX, blobs.UNFINISHED)):
                 with contextlib.suppress(OSError):
                     total += entry.stat(follow_symlinks=False).st_size
     return total
@@ -221,18 +230,18 @@ def _store_json(store: _Store) -> dict[str, Any]:
 def _list_records(
     found: Sequence[Place], keys: Keys | None, apps: Sequence[str], limit: int | None, as_json: bool
 ) -> tuple[int, str]:
-    """Print records; returns how many there are, and whether damage was met."""
+    """Print records; returns how many there are, and the worst state."""
     if keys is None:
         raise UsageError(
             f"records are read with the key that signed them, and there is none in {str(key_file())!r}: "
             f"set PARSLISH_KEY_FILE, or look at stores, without --records"
         )
-    report = Report()
-    every = _items(found, keys, apps, report)
+    look = StoreLook(found, keys)
+    every = (item for item in look.items() if not apps or item.app in apps)
     number = (_records_json if as_json else _records_table)(every, limit)
-    for finding in report.warnings:
+    for finding in look.report.warnings:
         say(f"warning: {finding}")
-    return number, CORRUPT if report.of(Kind.CORRUPT) else CLEAN
+    return number, look.state
 
 
 def _records_table(every: Iterator[Item], limit: int | None) -> int:
@@ -244,7 +253,8 @@ def _records_table(every: Iterator[Item], limit: int | None) -> int:
 
 
 def _records_json(every: Iterator[Item], limit: int | None) -> int:
-    return json_list(_item_json(item) for item in islice(every, limit))
+    number = json_list(_item_json(item) for item in islice(every, limit))
+    return number + sum(1 for _ in every)  # to the end, whatever is printed: damage may be there
 
 
 def _item_row(item: Item) -> tuple[str, ...]:

@@ -11,11 +11,13 @@ from typing import Any, Final
 import click
 
 from parslish.cli.output import FINE, TROUBLE, Column, counted, json_option, json_value, line, say, size, table
-from parslish.cli.places import Place, known_keys, places, worst
+from parslish.cli.places import Place, every_place, known_keys
 from parslish.result import StoredResult
+from parslish.secret import Keys
 from parslish.store.blobs import Reference, reference_in
-from parslish.store.check import CLEAN, CORRUPT, SegmentVerdict, Verdict, check
+from parslish.store.check import CLEAN, CORRUPT, UNREAD, SegmentVerdict, Verdict, check, unlisted, worst
 from parslish.store.faults import Fault
+from parslish.store.report import Kind
 
 _COLUMNS: Final = (
     Column("run"),
@@ -28,21 +30,23 @@ _SHOWN_FAULTS: Final = 20  # of a segment, for people
 
 
 @click.command()
-@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False))
 @json_option
 def verify(paths: tuple[str, ...], as_json: bool) -> int:
-    """Read every byte of stores: clean, torn or corrupt.
+    """Read every byte of stores: clean, torn, unread or corrupt.
 
     PATH is a run folder (the default is runinfo), a run, a store or a segment. Nothing is unpickled, and no key is
     needed; with the key, signatures are checked too, and whether large values are there.
 
-    A store is torn when its writer was killed or is still at work; that is ordinary. It is corrupt when something that
-    was durable is not what was written.
+    A store is torn when its writer was killed or is still at work; that is ordinary. It is unread where a newer
+    parslish wrote it, or something keeps us from reading it. It is corrupt when something that was durable is not what
+    was written.
 
-    Exit codes: 0 clean or torn, 2 wrong usage, 3 corrupt.
+    Exit codes: 0 clean or torn, 2 wrong usage, 3 corrupt or unread.
     """
+    there = every_place(paths)
     keys = known_keys()
-    verdicts = [(place, check(place.path, keys=keys, blob_of=blob_of)) for place in places(paths)]
+    verdicts = [(place, _verdict(place, keys)) for place in there]
     state = worst(verdict.state for _, verdict in verdicts)
     if as_json:
         stores = [_store_json(place, verdict) for place, verdict in verdicts]
@@ -51,7 +55,13 @@ def verify(paths: tuple[str, ...], as_json: bool) -> int:
         _print(verdicts, state)
         if keys is None:
             say("there is no key here, so neither signatures nor references to large values were checked")
-    return TROUBLE if state == CORRUPT else FINE
+    return TROUBLE if state in (UNREAD, CORRUPT) else FINE
+
+
+def _verdict(place: Place, keys: Keys | None) -> Verdict:
+    if place.trouble:
+        return unlisted(place.path, place.trouble)
+    return check(place.path, keys=keys, blob_of=blob_of)
 
 
 def blob_of(body: bytes) -> Reference | None:
@@ -73,7 +83,7 @@ def _print(verdicts: list[tuple[Place, Verdict]], state: str) -> None:
     for _, verdict in verdicts:
         for fault in verdict.blob_faults:
             line(str(fault.path))
-            line(f"  corrupt: {fault.sentence}")
+            line(f"  {CORRUPT if fault.kind is Kind.CORRUPT else UNREAD}: {fault.sentence}")
     records = sum(one.records for _, one in segments)
     blobs = sum(verdict.blobs for _, verdict in verdicts)
     others = sum(one.ours is False for _, one in segments)

@@ -32,12 +32,13 @@ _ESCAPES: Final = re.compile(
 )
 _JOINERS: Final = "\u200c\u200d"  # format characters that languages need
 _STYLES: Final = {
-    "clean": "green", "torn": "yellow", "corrupt": "bold red", "in use": "cyan",
+    "clean": "green", "torn": "yellow", "unread": "yellow", "corrupt": "bold red", "in use": "cyan",
     "completed": "green", "running": "cyan", "paused": "cyan", "lost": "yellow", "failed": "bold red",
     "upstream_failed": "red", "differs": "bold red",
 }  # fmt: skip
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _PLAIN_GAP: Final = "  "
+_LEAST_WIDTH: Final = 12  # that is left to a column that may be folded or cut, before others are left out
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,11 +67,12 @@ def _harmless(char: str) -> str:
 
 class Column(NamedTuple):
     """A column of a table: its title; whether it stands at the right, as numbers do; and what becomes of it where the
-    terminal is too narrow: "" stays whole, "fold" goes on in the next line, "cut" loses its end."""
+    terminal is too narrow: "" stays whole, "fold" goes on in the next line, "cut" loses its end, "drop" is left out
+    (the last one first)."""
 
     title: str
     right: bool = False
-    narrow: Literal["", "fold", "cut"] = ""
+    narrow: Literal["", "fold", "cut", "drop"] = ""
 
 
 def line(text: str) -> None:
@@ -103,8 +105,10 @@ def _drawn(columns: Sequence[Column], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    shown = _that_fit(columns, rows, console.width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column in columns:
+    for column in (columns[n] for n in shown):
         drawn.add_column(
             Text(column.title),
             justify="right" if column.right else "left",
@@ -112,8 +116,26 @@ def _drawn(columns: Sequence[Column], rows: list[list[str]]) -> None:
             no_wrap=not column.narrow,
         )
     for row in rows:
-        drawn.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(drawn)
+        drawn.add_row(*(Text(row[n], style=_STYLES.get(row[n], "")) for n in shown))
+    console.print(drawn)
+    if len(shown) < len(columns):
+        left_out = ", ".join(column.title for n, column in enumerate(columns) if n not in shown)
+        console.print(Text(f"not shown, for want of room: {left_out}"))
+
+
+def _that_fit(columns: Sequence[Column], rows: list[list[str]], width: int) -> list[int]:
+    """Which columns a terminal of that width has room for."""
+    from rich.cells import cell_len
+
+    shown = list(range(len(columns)))
+    least = []
+    for n, column in enumerate(columns):
+        whole = max(cell_len(column.title), *(cell_len(row[n]) for row in rows))
+        least.append(min(whole, _LEAST_WIDTH) if column.narrow in ("fold", "cut") else whole)
+    for n in reversed(range(len(columns))):
+        if columns[n].narrow == "drop" and sum(least[each] + 1 for each in shown) > width:
+            shown.remove(n)
+    return shown
 
 
 def _aligned(columns: Sequence[Column], rows: list[list[str]]) -> None:
@@ -129,16 +151,32 @@ def _aligned(columns: Sequence[Column], rows: list[list[str]]) -> None:
 
 def json_value(value: Mapping[str, Any]) -> None:
     """Print one object as JSON: text is escaped to ASCII, so none of it reaches a terminal as it is."""
-    print(json.dumps(value, indent=2))
+    print(_dumped(value, indent=2))
 
 
 def json_list(items: Iterable[Mapping[str, Any]]) -> int:
     """Print objects as one JSON array, one a line, as they come (there may be millions); returns how many."""
     number = 0
     for number, item in enumerate(items, 1):
-        print("[" if number == 1 else ",", json.dumps(item), sep="\n", end="")
+        print("[" if number == 1 else ",", _dumped(item), sep="\n", end="")
     print("\n]" if number else "[]")
     return number
+
+
+def _dumped(value: Mapping[str, Any], indent: int | None = None) -> str:
+    """JSON, which knows no NaN and nothing infinite: where a time or a duration is nonsense, null stands for it."""
+    try:
+        return json.dumps(value, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def size(size_bytes: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,28 +10,45 @@ from parslish.cli.output import say
 from parslish.errors import BadCheckpoint, UsageError
 from parslish.history.folder import CHECKPOINT, EVENTS, numbered
 from parslish.secret import Keys, key_file
-from parslish.store.check import CLEAN, CORRUPT, TORN
 from parslish.store.folder import SUFFIX
 
 RUN_DIR: Final = "runinfo"  #: where runs are kept, unless the configuration says otherwise
 
 
 class Place(NamedTuple):
-    """A store, or one segment of it; `run` is the run's id, "" where the path does not tell."""
+    """A store, or one segment of it; `run` is the run's id, "" where the path does not tell; `trouble` why it cannot
+    be listed, "" when it can."""
 
     path: Path
     run: str
+    trouble: str = ""
 
 
 def places(paths: tuple[str, ...]) -> list[Place]:
-    """The stores that paths mean; without paths those of `runinfo`.
+    """The stores that paths mean, as far as they can be listed, with a warning about the others.
 
     Raises:
-        BadCheckpoint: a path is not there or cannot be listed.
+        BadCheckpoint, UsageError: as `every_place`.
+    """
+    found = every_place(paths)
+    for place in found:
+        if place.trouble:
+            say(f"warning: {place.path}: cannot be listed: {place.trouble}")
+    return [place for place in found if not place.trouble]
+
+
+def every_place(paths: tuple[str, ...]) -> list[Place]:
+    """The stores that paths mean, each once, however it is spelled; without paths those of `runinfo`.
+
+    Raises:
+        BadCheckpoint: a path that was named is not there or cannot be listed.
         UsageError: it holds neither runs nor segments.
     """
-    found = [place for path in paths or (RUN_DIR,) for place in _at(Path(path))]
-    return list(dict.fromkeys(found))
+    found: dict[str, Place] = {}
+    for path in paths or (RUN_DIR,):
+        for place in _at(Path(path)):
+            found.setdefault(os.path.realpath(place.path), place)
+    return list(found.values())
 
 
 def _at(path: Path) -> list[Place]:
@@ -45,14 +61,26 @@ def _at(path: Path) -> list[Place]:
         return [Place(path, _run_of(path.parent))]
     runs = [run for _, run in numbered(path)]
     if runs:
-        return [Place(run / CHECKPOINT, run.name) for run in runs if (run / CHECKPOINT).is_dir()]
-    if CHECKPOINT in names:
-        return [Place(path / CHECKPOINT, _run_of(path / CHECKPOINT))]
+        return [place for run in runs if (place := _of_run(run))]
+    if CHECKPOINT in names and (place := _of_run(path)):
+        return [place]
     if path.name in (CHECKPOINT, EVENTS) or any(name.endswith(SUFFIX) for name in names):
         return [Place(path, _run_of(path))]
     raise UsageError(
         f"{str(path)!r} holds no runs and no segments: name a run folder (as {RUN_DIR!r}), a run, a store or a segment"
     )
+
+
+def _of_run(run: Path) -> Place | None:
+    """The store of a run; None when it has none."""
+    store = run / CHECKPOINT
+    try:
+        os.listdir(store)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        return Place(store, _run_of(store), (exc.strerror or str(exc)).lower())
+    return Place(store, _run_of(store))
 
 
 def _run_of(store: Path) -> str:
@@ -63,12 +91,13 @@ def known_keys() -> Keys | None:
     """The user's keys; None when there are none yet, or, with a warning, when they cannot be used: who only looks makes
     no key, and can do without."""
     try:
-        return Keys.load() if key_file().exists() else None
+        path = key_file()
+        path.stat()  # not `exists`, which may raise as well, and load would make one
+        return Keys.load()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        say(f"warning: the key file {str(path)!r} cannot be read ({exc.strerror})")
     except UsageError as exc:
         say(f"warning: {exc}")
-        return None
-
-
-def worst(states: Iterable[str]) -> str:
-    """The worst of the states of stores; clean for none."""
-    return max(states, key=(CLEAN, TORN, CORRUPT).index, default=CLEAN)
+    return None

@@ -22,7 +22,7 @@ from parslish.history import inherited, lineage
 from parslish.history.folder import EVENTS, numbered
 from parslish.history.record import RunRecord, TaskRecord
 from parslish.secret import Keys, key_file
-from parslish.store.report import told
+from parslish.store.report import Kind, foreign, told
 
 if TYPE_CHECKING:
     from parslish.rerun.handle import RecordedRun
@@ -189,7 +189,8 @@ def _keys() -> Keys:
     keys = known_keys()
     if keys is None:
         raise UsageError(
-            f"runs are read with the key that signed them, and {str(key_file())!r} is not there: set PARSLISH_KEY_FILE"
+            f"runs are read with the key that signed them, and there is none to be read in {str(key_file())!r}: "
+            f"set PARSLISH_KEY_FILE"
         )
     return keys
 
@@ -199,6 +200,8 @@ def _tell(record: RunRecord) -> None:
     sentences = told(record.report.warnings)
     if not record.columns.starts:
         why = sentences[0] if sentences else "there is nothing in its record yet"
+        if record.report.of(Kind.UNTRUSTED):
+            why = f"its record is {foreign()}"
         raise UsageError(f"run {record.id} cannot be read: {why}")
     for sentence in sentences:
         say(f"warning: {sentence}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,18 +24,25 @@ from parslish.store.frame import NewerFormat
 from parslish.store.gaps import Judgement, judge_all
 from parslish.store.loading import NoSegment, load, quickly
 from parslish.store.report import FINDINGS_LIMIT, Kind
-from parslish.store.source import Source, is_gone
-from parslish.store.summary import merged
+from parslish.store.scan import Segment, with_whole_bodies
+from parslish.store.source import Refused, Source, is_gone
+from parslish.store.summary import Summary, from_scan, merged
 
-CLEAN, TORN, CORRUPT = "clean", "torn", "corrupt"
-_RANK: Final = {CLEAN: 0, TORN: 1, CORRUPT: 2}
+CLEAN, TORN, UNREAD, CORRUPT = "clean", "torn", "unread", "corrupt"
+_RANK: Final = {CLEAN: 0, TORN: 1, UNREAD: 2, CORRUPT: 3}
+#: What a segment or blob is, by what is the matter with it.
+_STATES: Final = {
+    None: CLEAN, Kind.TORN: TORN, Kind.NEWER: UNREAD, Kind.REFUSED: UNREAD, Kind.UNREADABLE: UNREAD,
+    Kind.CORRUPT: CORRUPT, Kind.MISSING: CORRUPT, Kind.UNTRUSTED: CORRUPT,
+}  # fmt: skip
 _DIGEST_BYTES: Final = 32
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentVerdict:
-    """The state of one segment: "clean", "torn" (not closed, ordinary after a kill) or "corrupt".
+    """The state of one segment: "clean", "torn" (not closed, ordinary after a kill), "unread" (of a newer format, not
+    permitted, a link: nothing is known of it) or "corrupt".
 
     `records` counts the frames that are whole, `lost` those that are known to be missing; `ours` is whether it is
     signed with one of the keys, None where that is not known; `faults` are the first thousand of each sort.
@@ -53,7 +60,7 @@ class SegmentVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state of a store: that of its worst segment, or corrupt when a blob is not what was stored.
+    """The state of a store: that of its worst segment or blob.
 
     `blobs` counts the blobs that were read; `blob_faults` are about those that are damaged, whoever refers to them.
     """
@@ -64,13 +71,17 @@ class Verdict:
 
     @property
     def state(self) -> str:
-        worst = max((one.state for one in self.segments), key=_RANK.__getitem__, default=CLEAN)
-        return CORRUPT if self.blob_faults else worst
+        return worst([*(one.state for one in self.segments), *(_STATES[fault.kind] for fault in self.blob_faults)])
 
     @property
     def faults(self) -> list[Fault]:
         """All that is wrong, segment by segment, then the blobs."""
         return [fault for one in self.segments for fault in one.faults] + list(self.blob_faults)
+
+
+def worst(states: Iterable[str]) -> str:
+    """The worst of some states; clean for none."""
+    return max(states, key=_RANK.__getitem__, default=CLEAN)
 
 
 def check(
@@ -109,11 +120,26 @@ def glance(path: str | os.PathLike[str], *, disk: Disk = OS_DISK) -> Verdict:
     Raises:
         BadCheckpoint: as `check`.
     """
-    summaries, verdicts = _read(Path(path), disk, lambda source: load(source, quickly))
+    summaries, verdicts = _read(Path(path), disk, _glance)
     for one in judge_all(summaries):
         found = one.summary
-        verdicts.append(SegmentVerdict(found.path, _state(one), one.sentence, found.frames, one.lost, found.size))
+        verdicts.append(SegmentVerdict(found.path, _STATES[one.kind], one.sentence, found.frames, one.lost, found.size))
     return Verdict(_by_path(verdicts))
+
+
+def _glance(source: Source) -> Summary:
+    found = load(source, quickly)
+    # Closed, and without an index that holds: what else is wrong with it is told by its bodies alone.
+    return load(source, _thoroughly) if found.closed and found.table is None else found
+
+
+def _thoroughly(segment: Segment) -> Summary:
+    return from_scan(segment, with_whole_bodies(segment.read, segment.stretches()))
+
+
+def unlisted(folder: Path, reason: str) -> Verdict:
+    """The verdict on a store of which no segment is known, since its folder cannot be listed."""
+    return Verdict((_unread(folder, f"cannot be listed: {reason}", Kind.UNREADABLE),))
 
 
 def _by_path(verdicts: list[SegmentVerdict]) -> tuple[SegmentVerdict, ...]:
@@ -130,18 +156,25 @@ def _read(where: Path, disk: Disk, look: Callable[[Source], T]) -> tuple[list[T]
         for segment in _listed(disk, where) if is_folder else [where]:
             try:
                 looks.append(look(Source(disk, segment, shared=True)))
-            except (NoSegment, NewerFormat) as exc:
-                unread.append(_unread(segment, str(exc)))
+            except NoSegment as exc:
+                # By its name it was one; any other file is somebody else's.
+                kind = Kind.CORRUPT if segment.suffix == folder.SUFFIX else Kind.UNREADABLE
+                unread.append(_unread(segment, str(exc), kind))
+            except NewerFormat as exc:
+                unread.append(_unread(segment, str(exc), Kind.NEWER))
+            except Refused as exc:
+                unread.append(_unread(segment, str(exc), Kind.REFUSED))
             except OSError as exc:
                 if is_folder and is_gone(exc):
                     gone.append(segment)
                 else:
-                    unread.append(_unread(segment, f"cannot be read: {exc.strerror or exc}"))
+                    unread.append(_unread(segment, f"cannot be read: {exc.strerror or exc}", Kind.UNREADABLE))
         # Compacted meanwhile: what they held is in segments that were read as well. Unless they are still listed.
         listed = folder.segments(disk, where) if gone else []
     except OSError as exc:
         raise _bad(where, exc) from exc
-    return looks, unread + [_unread(path, "is listed, but is not there") for path in gone if path in listed]
+    missing = [path for path in gone if path in listed]
+    return looks, unread + [_unread(path, "is listed, but is not there", Kind.UNREADABLE) for path in missing]
 
 
 def _is_folder(disk: Disk, where: Path) -> bool:
@@ -160,8 +193,8 @@ def _listed(disk: Disk, where: Path) -> Iterator[Path]:
         yield from new
 
 
-def _unread(path: Path, sentence: str) -> SegmentVerdict:
-    return SegmentVerdict(path, CORRUPT, sentence, faults=(Fault(Kind.CORRUPT, path, sentence),))
+def _unread(path: Path, sentence: str, kind: Kind) -> SegmentVerdict:
+    return SegmentVerdict(path, _STATES[kind], sentence, faults=(Fault(kind, path, sentence),))
 
 
 def _judged(looks: list[Look], found: _Blobs) -> Iterator[SegmentVerdict]:
@@ -182,23 +215,25 @@ def _judged(looks: list[Look], found: _Blobs) -> Iterator[SegmentVerdict]:
 
 
 def _segment_verdict(one: Judgement, look: Look, faults: list[Fault], found: _Blobs) -> SegmentVerdict:
-    missing = [
-        Fault(Kind.MISSING, look.path, f"record {seq} ({key.hex()[:12]}): {sentence}", offset, seq, key)
+    without = [
+        Fault(wrong[0], look.path, f"record {seq} ({key.hex()[:12]}): {wrong[1]}", offset, seq, key)
         for _, offset, seq, key, blob in look.referred
-        if (sentence := found.wrong_with(blob))
+        if (wrong := found.wrong_with(blob))
     ]
-    state, sentence = _state(one), one.sentence
-    for what, number in (("not signed with our key", look.forged_count), ("without their value", len(missing))):
+    missing = sum(fault.kind is Kind.MISSING for fault in without)
+    parts = [one.sentence]
+    for number, what in (
+        (look.forged_count, "not signed with our key"),
+        (missing, "without their value"),
+        (len(without) - missing, "whose value cannot be read"),
+    ):
         if number:
-            state, sentence = CORRUPT, f"{sentence}; {number} {what}"
-    faults += missing[:FINDINGS_LIMIT]
+            parts.append(f"{number} {what}")
+    state = worst([_STATES[one.kind], *(_STATES[fault.kind] for fault in look.forged + without)])
+    faults += without[:FINDINGS_LIMIT]
     return SegmentVerdict(
-        look.path, state, sentence, one.summary.frames, one.lost, one.summary.size, look.ours, tuple(faults)
+        look.path, state, "; ".join(parts), one.summary.frames, one.lost, one.summary.size, look.ours, tuple(faults)
     )
-
-
-def _state(one: Judgement) -> str:
-    return {None: CLEAN, Kind.TORN: TORN}.get(one.kind, CORRUPT)
 
 
 class _Blobs:
@@ -210,7 +245,7 @@ class _Blobs:
 
     def __init__(self, disk: Disk, where: Path, *, every: bool) -> None:
         self._disk, self._folder = disk, where
-        self._known: dict[Reference, str | None] = {}
+        self._known: dict[Reference, tuple[Kind, str] | None] = {}
         self.faults: list[Fault] = []
         for name in sorted(disk.listdir(where)) if every else ():
             if name.endswith(blobs.SUFFIX):
@@ -221,11 +256,14 @@ class _Blobs:
         """How many are there, or were asked for."""
         return len({reference.digest for reference in self._known})
 
-    def wrong_with(self, reference: Reference) -> str | None:
-        """What is wrong with a blob that a record refers to, or None."""
+    def wrong_with(self, reference: Reference) -> tuple[Kind, str] | None:
+        """What is wrong with a blob that a record refers to, or None: MISSING, also when it is not what was stored, or
+        UNREADABLE."""
         whole = Reference(reference.digest, (reference.size,))
         if whole not in self._known:
-            self._known[whole] = blobs.check(self._disk, self._folder, whole)
+            sentence = blobs.check(self._disk, self._folder, whole)
+            kind = sentence and blob_trouble(self._disk, self._folder, whole)
+            self._known[whole] = (kind or Kind.MISSING, sentence) if sentence else None
         return self._known[whole]
 
     def _read(self, path: Path) -> None:
@@ -236,6 +274,16 @@ class _Blobs:
             return  # nothing refers to such a name; or it went with the last record that did
         if len(digest) != _DIGEST_BYTES:
             return
-        sentence = self.wrong_with(Reference(digest, (size_bytes,)))
-        if sentence:
-            self.faults.append(Fault(Kind.CORRUPT, path, sentence.removeprefix("its value in ")))
+        wrong = self.wrong_with(Reference(digest, (size_bytes,)))
+        if wrong:
+            kind = Kind.CORRUPT if wrong[0] is Kind.MISSING else wrong[0]
+            self.faults.append(Fault(kind, path, wrong[1].removeprefix("its value in ")))
+
+
+def blob_trouble(disk: Disk, where: Path, reference: Reference) -> Kind | None:
+    """What is wrong with a blob as far as its name and size tell: MISSING or UNREADABLE; None when nothing is."""
+    try:
+        source = Source(disk, blobs.path_of(where, reference.digest), shared=True)
+    except OSError as exc:
+        return Kind.MISSING if is_gone(exc) else Kind.UNREADABLE
+    return None if source.size == reference.size else Kind.MISSING

@@ -40,12 +40,25 @@ def test_help_loads_no_command(tmp_path: Path) -> None:
     assert not {"rich", "parslish.store", "parslish.config", "asyncio", *UNPICKLES} & loaded
 
 
-@pytest.mark.parametrize("command", ["ls", "verify"])
-def test_looking_at_stores_loads_nothing_that_unpickles(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ls",
+        "verify",
+        "compact --yes",
+        "prune --app x --yes",
+        "export runinfo target --yes",
+        "import target --into other",
+    ],
+)
+def test_looking_at_stores_and_moving_them_loads_nothing_that_unpickles(tmp_path: Path, command: str) -> None:
     store(tmp_path)
-    code = f"from parslish.cli import main\nassert main(['checkpoint', '{command}']) == 0"
+    if command.startswith("import"):
+        (tmp_path / "runinfo").rename(tmp_path / "target")
+        command += " --yes"
+    code = f"from parslish.cli import main\nassert main({['checkpoint', *command.split()]!r}) == 0"
     loaded = loaded_by(code, tmp_path)
-    assert "parslish.store.check" in loaded
+    assert "parslish.store.reader" in loaded or "parslish.store.loading" in loaded
     assert not {"pickle", "_pickle", *UNPICKLES} & loaded  # rich loads pickle, where it is a terminal
 
 

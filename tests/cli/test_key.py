@@ -39,7 +39,9 @@ def test_an_export_is_a_file_that_others_cannot_read_and_comes_with_a_warning(ca
     assert (tmp_path / "copy").read_text() == (tmp_path / "key").read_text()
     again = call("key", "export", tmp_path / "copy", "--json")
     assert (again.code, again.out) == (2, "")
-    assert "File exists" in again.err
+    path = str(tmp_path / "copy")
+    assert again.err == f"parslish: {path!r} is there already: name a file that is not there yet\n"
+    assert "name a file in a folder that you can write to" in call("key", "export", tmp_path / "none" / "copy").err
 
 
 def test_a_key_file_that_others_can_read_is_refused_with_the_command_to_run(call: Call, tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ import pytest
 from parslish.care.items import Item, items
 from parslish.cli.output import size
 from parslish.history import card
+from parslish.result import VALUE, StoredResult
 from parslish.secret import Keys
 from parslish.store import bodies
 from parslish.store.frame import Type
 from parslish.store.log import Log
 from tests.cli.conftest import Call
 from tests.cli.stores import key, make_run, result, spoil, three
+from tests.cli.test_output import on_terminal
 
 
 def test_each_store_is_listed_with_its_run_state_records_size_apps_and_time(call: Call) -> None:
@@ -191,10 +193,51 @@ def test_app_and_run_choose_and_may_be_repeated(call: Call) -> None:
     assert [(each["run"], each["records"]) for each in stores] == [("001", 1)]
 
 
-@pytest.mark.parametrize("options", [["--app", "nix"], ["--run", "7"], ["--run", "x", "--records"]])
+@pytest.mark.parametrize("options", [["--app", "nix"], ["--run", "7"], ["--run", "0" * 5000 + "7", "--records"]])
 def test_a_choice_that_nothing_is_like_is_exit_code_1(call: Call, options: list[str]) -> None:
     make_run(three())
     assert call("checkpoint", "ls", *options).code == 1
+
+
+def test_an_option_that_means_nothing_here_is_wrong_usage(call: Call) -> None:
+    make_run(three())
+    for options, sentence in (
+        (["--run", "x"], "--run takes the id of a run, as 007 or 7, not 'x': see  parslish checkpoint ls"),
+        (
+            ["--limit", "2"],
+            "--limit is about records, and here stores are listed: add --records, or name a single store",
+        ),
+    ):
+        assert call("checkpoint", "ls", *options) == (2, "", f"parslish: {sentence}\n")
+
+
+def test_a_store_that_is_spelled_in_several_ways_is_one(call: Call) -> None:
+    store = make_run(three()).parent
+    (store.parent.parent / "link").symlink_to(store)
+    paths = ["runinfo", "runinfo/000", "runinfo/../runinfo/000/checkpoint", store, store.parent.parent / "link"]
+    (found,) = call("checkpoint", "ls", "--json", *paths).json
+    assert found["path"] == "runinfo/000/checkpoint"
+
+
+def test_json_has_no_number_that_json_does_not_know(call: Call) -> None:
+    body = StoredResult(VALUE, "relax", 7, float("inf"), float("nan"), (), b"\x80not a pickle.").pack()
+    make_run({key(1): body})
+    done = call("checkpoint", "ls", "--records", "--json")
+    (found,) = json.loads(done.out, parse_constant=pytest.fail)
+    assert (found["completed"], found["duration_s"], found["task"]) == (None, None, 7)
+
+
+def test_at_40_columns_app_and_task_are_there(tmp_path: Path) -> None:
+    make_run({key(n): result("relax_structure_of_silicon") for n in range(3)})
+    code = f"import os; os.chdir({str(tmp_path)!r}); os.environ['PARSLISH_KEY_FILE'] = {str(tmp_path / 'key')!r}"
+    code += "; from parslish.cli import main; main(['checkpoint', 'ls', '--records']); main(['checkpoint', 'ls'])"
+    shown = on_terminal(code, 40)
+    assert all(len(line) <= 40 for line in shown.splitlines()), shown
+    title, row = (next(line for line in shown.splitlines() if word in line).split() for word in ("key", "010101"))
+    assert (title[:3], row[0], row[2]) == (["key", "app", "task"], "010101010101", "7")
+    assert len(row[1]) >= 10 and row[1].startswith("relax_str")
+    assert "not shown, for want of room: completed, took, size" in " ".join(shown.split())
+    assert "relax_st" in shown.split("3 records")[1]
 
 
 def test_long_listings_of_records_end_at_a_limit_that_can_be_moved(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from parslish.history import marks
 from parslish.secret import Keys
 from tests.cli import made
 from tests.cli.conftest import Call
+from tests.cli.stores import make_run, three
 from tests.cli.test_output import on_terminal
 
 
@@ -150,3 +151,11 @@ def test_a_run_that_kept_no_record_says_so(call: Call) -> None:
     made.make(record=False)
     done = call("show")
     assert done.code == 2 and "it kept no record (record=False)" in done.err
+
+
+def test_of_an_imported_run_it_is_said_why_it_has_no_tasks(call: Call) -> None:
+    make_run(three(), root="theirs")
+    assert call("checkpoint", "import", "theirs", "--yes").code == 0
+    done = call("show", "0")
+    assert (done.code, done.out) == (2, "")
+    assert "000' is no run to be read: it was imported, and has no record of tasks; see  parslish runs" in done.err

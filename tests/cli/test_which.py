@@ -152,7 +152,7 @@ def test_without_the_key_that_signed_a_run_is_not_read(
     monkeypatch.setenv("PARSLISH_KEY_FILE", str(tmp_path / "other"))
     done = call("show")
     assert done.code == 2
-    assert done.err.startswith("parslish: runs are read with the key that signed them, and '")
+    assert done.err.startswith("parslish: runs are read with the key that signed them, and there is none to be read in")
     assert not (tmp_path / "other").exists()
 
 
@@ -165,7 +165,7 @@ def test_a_run_of_another_account_is_neither_shown_nor_executed(
     made.Keys.load()
     done = call(*command.split())
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("parslish: run 000 cannot be read: not opened, since not signed with a key of yours")
+    assert done.err.startswith("parslish: run 000 cannot be read: its record is signed with a key that is not in ")
 
 
 def test_ids_of_runs_and_names_of_apps_are_completed() -> None:

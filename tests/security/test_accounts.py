@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from parslish.secret import Keys
 from parslish.store import frame
 from parslish.store.frame import Type
 from tests.security import forge
-from tests.security.accounts import ADA, Account, needs_root, two_accounts
+from tests.security.accounts import ADA, ROOT, Account, needs_root, two_accounts
 from tests.security.forge import THEIRS, Canary
 
 pytestmark = needs_root
@@ -102,7 +105,7 @@ def test_without_shared_another_accounts_store_is_refused_with_the_way_out(accou
     done = bob.squares(checkpoint_files=[str(opened(ada))])
     assert done.code != 0
     assert done.err.splitlines()[-1].endswith(
-        f"belongs to another user (uid {ADA}); load it with shared=True if you trust them"
+        f"belongs to another user (uid {ADA}); load it with shared=True (commands: --shared) if you trust them"
     )
 
 
@@ -217,8 +220,31 @@ def test_no_umask_opens_what_is_stored_to_others(accounts: tuple[Account, Accoun
     assert len(files) == 3
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    files.append(run / "run.json")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert {path.stat().st_uid for path in (*folders, *files)} == {ADA}
     assert ada.squares(umask=umask).facts["runs"] == []
+
+
+def test_the_recipe_of_the_page_opens_the_results_and_nothing_else_of_the_run(
+    accounts: tuple[Account, Account],
+) -> None:
+    ada, bob = accounts
+    assert ada.squares().code == 0
+    page = (ROOT / "SECURITY.md").read_text()
+    lines = re.findall(r"^ada\$ (chmod [^#\n]*)", page, re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        subprocess.run(shlex.split(line), check=True, cwd=ada.home)
+    key = handed_over(ada, bob)
+    checkpoint = str(ada.home / "runinfo/000/checkpoint")
+    done = bob.squares(checkpoint_files=[checkpoint], shared=True, trusted_keys=[str(key)])
+    assert done.facts["runs"] == []
+    others = [str(path) for path in (ada.home / "runinfo/000").rglob("*") if "checkpoint" not in path.parts]
+    assert len(others) == 3  # the card, and the record with its segment
+    look = f"import json, os; print(json.dumps({{'found': [each for each in {others!r} if os.access(each, os.R_OK)]}}))"
+    assert bob.python(look).facts == {"found": []}
+    assert bob.command("checkpoint", "ls", checkpoint).code == 0
 
 
 def test_a_umask_that_takes_everything_away_is_told_at_the_start(accounts: tuple[Account, Account]) -> None:

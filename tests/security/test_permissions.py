@@ -5,6 +5,7 @@ With a second account: `test_accounts.py`.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -17,9 +18,11 @@ import parslish
 from parslish import Config, python_app
 from parslish.errors import BadCheckpoint, StoreError
 from parslish.secret import Keys
+from parslish.store.disk import Disk
 from parslish.store.log import Log
 from parslish.store.reader import Store
 from parslish.store.report import Kind
+from parslish.store.source import Source
 
 CHECKPOINT = Path("runinfo/000/checkpoint")
 
@@ -105,6 +108,25 @@ def test_a_segment_that_is_a_link_is_not_followed(shared: bool, tmp_path: Path) 
     assert (finding.kind, finding.sentence) == (Kind.REFUSED, "is a symbolic link: name the file itself")
     with pytest.raises(BadCheckpoint, match="symbolic link"):
         Store.open([segment], Keys.load(), shared=shared)
+
+
+def test_a_link_that_is_put_in_its_place_while_it_is_opened_is_not_followed(tmp_path: Path) -> None:
+    """O_NOFOLLOW: between looking at a file and opening it there is time for somebody who may write to the folder."""
+    squares([])
+    (segment,) = CHECKPOINT.iterdir()
+
+    class Exchanging(Disk):
+        @staticmethod
+        def stat(path: Any, *, follow_symlinks: bool = True) -> os.stat_result:
+            found = os.stat(path, follow_symlinks=follow_symlinks)
+            if Path(path) == segment and not segment.is_symlink():
+                segment.rename(tmp_path / "elsewhere.seg")
+                segment.symlink_to(tmp_path / "elsewhere.seg")
+            return found
+
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        Source(Exchanging(), segment, shared=True)
+    assert segment.is_symlink() and caught.value.errno == errno.ELOOP
 
 
 def fifo(path: Path) -> None:

@@ -290,7 +290,7 @@ def test_a_segment_that_is_listed_and_cannot_be_opened_is_told(tmp_path: Path) -
             raise OSError(errno.ESTALE, "Stale file handle")
 
     verdict = check(tmp_path / "a", disk=Stale())
-    assert [(one.state, one.sentence) for one in verdict.segments] == [("corrupt", "is listed, but is not there")]
+    assert [(one.state, one.sentence) for one in verdict.segments] == [("unread", "is listed, but is not there")]
 
 
 def test_a_glance_tells_the_state_as_far_as_the_index_or_the_headers_do(tmp_path: Path) -> None:
