@@ -46,8 +46,8 @@ def invalidate(
     """Let stored results no longer count.
 
     Those of the tasks that EXPR means in RUN (the default is the last run), and of all that depend on them: whoever
-    needs them computes them again. Nothing is removed, and parslish undo takes it back, until checkpoint compact or prune
-    removes them for good.
+    needs them computes them again. Nothing is removed, and parslish undo takes it back, until checkpoint compact or
+    prune removes them for good.
 
     Exit codes: 0 fine, 2 wrong usage, or none of them has a stored result, 3 the disk refuses.
     """
