@@ -26,7 +26,7 @@ from parslish.reuse import Reuse
 from parslish.steps import Steps
 from parslish.table import TaskTable
 from parslish.task import FINAL, WAITING, State, Task, Try
-from parslish.turns import Turns
+from parslish.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from parslish.guide import Guide
@@ -70,7 +70,7 @@ class Scheduler(Sink):
         self._start_soon = partial(self._soon, self._start)
         self._joined_soon = partial(self._soon, self._joined)
         self._deadlines = Deadlines(self._expire)
-        self._turns = Turns(run.leases, run.follow)
+        self._turns = Turns(run.leases, run.follow, executors)
         self.parents = joins.Parents()
         self.guide: Guide | None = None  # where this run executes another one again
         self.first_failure: BaseException | None = None  # once set, nothing more is launched
@@ -129,26 +129,37 @@ class Scheduler(Sink):
         else:
             self._launch(task, attempt)
 
-    def _launch_in_turn(self, task: Task, attempt: Try) -> None:
-        """Launch a task, or use what another kernel has stored; where one is at it, wait for that."""
+    def _launch_in_turn(self, task: Task, attempt: Try, *, waited: bool = False) -> None:
+        """Launch a task, or use what another kernel has stored; where one is at it, or many are launched, wait."""
         key = task.key
         assert key is not None
-        is_ours = self._turns.take(key)
-        if task.state in FINAL:  # cancelled while it waited, or now
-            self._run.leases.release(key)
+        if task.state in FINAL:  # cancelled while it waited
+            self._turns.leave(key)
             return
-        is_forced = self.guide is not None and self.guide.forces(task)
-        known = None if is_forced else self._reuse.known(task, key)
-        if known is not None and not (self.guide is not None and self.guide.is_outdated(key, known)):
-            self._memo.release(key, task)
-            self._reused(task, known)
-        elif is_ours or not self._waits(task, key, attempt):
+        if waited and self._found_stored(task, key):
+            return
+        turn = self._turns.take(key, task.exec_label)
+        if task.state in FINAL:  # cancelled now; the lease may be for another call of the same by now
+            if self._memo.claim(key, task) is task:
+                self._memo.release(key, task)
+        elif not self._found_stored(task, key) and (turn is Turn.OURS or not self._waits(task, key, turn, attempt)):
             self._launch(task, attempt)
 
-    def _waits(self, task: Task, key: bytes, attempt: Try) -> bool:
+    def _found_stored(self, task: Task, key: bytes) -> bool:
+        """Use what another kernel has stored meanwhile, if there is any."""
+        known = None if self.guide is not None and self.guide.forces(task) else self._reuse.known(task, key)
+        if known is None or (self.guide is not None and self.guide.is_outdated(key, known)):
+            return False
+        self._memo.release(key, task)
+        self._turns.leave(key)
+        self._reused(task, known)
+        return True
+
+    def _waits(self, task: Task, key: bytes, turn: Turn, attempt: Try) -> bool:
         if task.state is State.unsched:
             self._table.move(task, State.pending)
-        return self._turns.wait(key, partial(self._soon, self._launch_in_turn, task, attempt))
+        step = partial(self._launch_in_turn, waited=True)
+        return self._turns.wait(key, task.exec_label, turn, partial(self._soon, step, task, attempt))
 
     def _launch(self, task: Task, attempt: Try) -> None:
         if self.first_failure is not None:
@@ -305,6 +316,8 @@ class Scheduler(Sink):
         """A join app's body has returned: wait for the futures that it gave."""
         futures = joins.futures_of(task, reply.value)
         self._table.move(task, State.joining)
+        if task.key is not None:
+            self._turns.leave(task.key)
         waiting.when_all(futures, self._joined_soon, task, reply)
 
     def _joined(self, task: Task, futures: Sequence[Future[Any]], reply: Reply) -> None:

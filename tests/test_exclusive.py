@@ -5,23 +5,37 @@ A lease is an optimisation: what is tested beside that is that nothing hangs, an
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shutil
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import parslish
-from parslish import Config, ConfigurationError, DataFlowKernel, ThreadPoolExecutor, leases, python_app
+from parslish import (
+    AppFuture,
+    Config,
+    ConfigurationError,
+    DataFlowKernel,
+    ThreadPoolExecutor,
+    join_app,
+    leases,
+    python_app,
+)
 from parslish.history import alive
-from parslish.leases import LEASE_S, Leases
+from parslish.leases import LEASE_S, SAMPLES, Leases
 from parslish.memoizer import BasicMemoizer
+from parslish.turns import Turns
 from tests.faults.drivers import PATIENCE_S, Driver, recovered
 from tests.faults.scripts.exclusive import cell
 from tests.faults.stores import seeded
@@ -72,6 +86,11 @@ def held() -> list[Path]:
 def expire(path: Path) -> None:
     now = (FOLDER / "clock").stat().st_mtime if (FOLDER / "clock").exists() else path.stat().st_mtime
     os.utime(path, (now - 2 * LEASE_S, now - 2 * LEASE_S))
+
+
+def owners() -> list[int]:
+    """The process of each lease."""
+    return [json.loads(path.read_text())["pid"] for path in held()]
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -227,7 +246,7 @@ def test_a_task_that_was_cancelled_takes_no_lease_when_its_turn_comes() -> None:
         assert cell(0, "gate", True).cancel()
         Path("gate").touch()
         assert other.end()[0] == 0
-        await_that(lambda: not kernel._scheduler._turns._waiting)
+        await_that(lambda: not kernel._scheduler._turns._theirs)
         await_that(lambda: not held())
 
 
@@ -256,6 +275,99 @@ def test_with_other_checkpoints_named_only_runs_that_go_on_beside_are_followed()
         assert fresh.result(PATIENCE_S) == (0, os.getpid())
     assert other.end()[0] == 0
     assert executed() == [0, 1, 0]
+
+
+# ------------------------------------------------------------------------------- shares
+
+
+def test_kernels_with_the_same_to_do_share_it() -> None:
+    drivers = [Driver("exclusive.py", 40, "gate", False) for _ in range(2)]
+    await_that(lambda: len(held()) == 20 and len(executed()) == 8)
+    assert sorted(owners()) == sorted([driver.process.pid for driver in drivers] * 10)
+    Path("gate").touch()
+    for driver in drivers:
+        code, err = driver.end()
+        assert code == 0, err
+        assert driver.facts("seen") == list(range(40))
+    assert sorted(executed()) == list(range(40))
+    assert not held()
+
+
+def test_a_kernel_holds_a_few_leases_for_each_worker(kernel: DataFlowKernel) -> None:
+    futures = [cell(number, "gate") for number in range(40)]
+    await_that(lambda: len(executed()) == 2)
+    assert len(held()) == 6
+    assert [future.task_status() for future in futures[6:]] == ["pending"] * 34
+    Path("gate").touch()
+    assert [future.result(PATIENCE_S)[0] for future in futures] == list(range(40))
+    assert executed() != [] and sorted(executed()) == list(range(40))
+    await_that(lambda: not held())
+
+
+def test_what_is_in_line_is_had_as_soon_as_another_kernel_has_stored_it(kernel: DataFlowKernel) -> None:
+    busy = [cell(number, "later") for number in range(6)]
+    futures = [cell(number, "gate") for number in range(3)]
+    Path("gate").touch()
+    other = Driver("exclusive.py", 3, "gate", False)
+    assert [future.result(PATIENCE_S) for future in futures] == [(number, other.process.pid) for number in range(3)]
+    assert not any(future.done() for future in busy)
+    Path("later").touch()
+    assert other.end()[0] == 0
+
+
+def test_what_is_in_line_can_be_cancelled(kernel: DataFlowKernel) -> None:
+    futures = [cell(number, "gate") for number in range(20)]
+    assert all(future.cancel() for future in futures[6:16])
+    again = cell(10, "gate")
+    Path("gate").touch()
+    assert [future.result(PATIENCE_S)[0] for future in [*futures[:6], *futures[16:], again]] == [
+        *range(6), *range(16, 20), 10,
+    ]  # fmt: skip
+    assert sorted(executed()) == [*range(6), 10, *range(16, 20)]
+    await_that(lambda: not held())
+    assert not kernel._scheduler._turns._taken
+
+
+def test_a_kernel_that_ends_cancels_what_is_in_line() -> None:
+    with task_exit() as kernel:
+        futures = [cell(number, "gate") for number in range(20)]
+        await_that(lambda: len(executed()) == 2)
+        Path("gate").touch()
+    ended = [future for future in futures if not future.cancelled()]
+    assert len(ended) == len(executed()) < 20
+    assert all(future.done() for future in futures)
+    assert not held()
+    assert not kernel._scheduler._turns._in_line()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_when_the_looks_come_to_an_end_all_in_line_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(turns: Turns) -> bool:
+        raise RuntimeError("it cannot look")
+
+    monkeypatch.setattr(Turns, "_look", fail)
+    with task_exit() as kernel:
+        futures = [cell(number, "gate") for number in range(20)]
+        await_that(lambda: kernel._scheduler._turns._closed)
+        Path("gate").touch()
+        assert [future.result(PATIENCE_S)[0] for future in futures] == list(range(20))
+
+
+@python_app(cache=True, exclusive=True)
+def add(*terms: int) -> int:
+    return sum(terms)
+
+
+@join_app(cache=True, exclusive=True)
+def fibonacci(n: int) -> AppFuture:
+    return add(n) if n < 2 else add(fibonacci(n - 1), fibonacci(n - 2))
+
+
+def test_joins_that_wait_for_others_in_line_keep_nobody_out() -> None:
+    with task_exit(internal_tasks_max_threads=1):
+        futures = [fibonacci(n) for n in reversed(range(20))]
+        assert futures[0].result(PATIENCE_S) == 4181
+    assert not held()
 
 
 # ------------------------------------------------------------------------------- options
@@ -345,6 +457,94 @@ def test_all_leases_are_given_back_at_the_end(ours: Leases) -> None:
     assert not held()
 
 
+def test_a_look_costs_the_same_however_many_leases_are_waited_for(
+    ours: Leases, theirs: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [bytes([number]) * 32 for number in range(100)]
+    assert all(map(theirs.take, keys))
+    assert not any(map(ours.take, keys))
+    calls: list[str] = []
+    for module, name in ((leases, "_read"), (alive, "exists"), (os, "listdir"), (os, "utime")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, name=name, real=real: calls.append(name) or real(*args))
+    assert ours.free(keys, closer=False) == set()
+    assert calls == ["listdir"]
+    assert ours.free(keys, closer=True) == set()
+    assert sorted(calls[1:]) == sorted(["listdir", "exists", "utime", *["_read"] * SAMPLES])
+
+
+def test_all_leases_of_who_is_gone_are_found_at_once_and_those_of_others_are_not(ours: Leases, theirs: Leases) -> None:
+    keys = [bytes([number]) * 32 for number in range(100)]
+    assert all(map(theirs.take, keys[:50]))
+    killed = abandoned(keys[50:])
+    assert not any(map(ours.take, keys[:50]))
+    assert all(ours._owners.setdefault(key, leases._read_lease(FOLDER / key.hex())[0]) for key in keys[50:])
+    assert ours.free(keys, closer=False) == set()
+    assert ours.free(keys, closer=True) == set(keys[50:])
+    assert {owner for owner in owners() if owner != os.getpid()} == {killed}
+
+
+def abandoned(keys: Iterable[bytes]) -> int:
+    """Leave leases of a process that is gone, and return its number."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    FOLDER.mkdir(0o700, exist_ok=True)
+    facts = {"machine": alive.machine(), "pid": process.pid, "run": "001", "token": "ab"}
+    for key in keys:
+        (FOLDER / key.hex()).write_text(json.dumps(facts))
+    return process.pid
+
+
+def test_a_lease_that_changes_hands_is_judged_by_its_new_owner(ours: Leases, theirs: Leases) -> None:
+    other = bytes(32)
+    for key in (KEY, other):
+        assert theirs.take(key)
+        assert not ours.take(key)
+    abandoned([KEY])
+    assert ours.free([KEY, other], closer=True) == {KEY}
+
+
+def test_what_the_dead_have_left_is_removed_at_the_first_take(ours: Leases, theirs: Leases) -> None:
+    alive_key, dead_key, stale_key, half_key = (bytes([number]) * 32 for number in range(1, 5))
+    assert theirs.take(alive_key)
+    abandoned([dead_key])
+    for path in (FOLDER / stale_key.hex(), (FOLDER / alive_key.hex()).with_suffix(".next")):
+        path.write_text("")
+        expire(path)
+    (FOLDER / half_key.hex()).write_text("")
+    (FOLDER / "notes").write_text("not a lease")
+    expire(FOLDER / "notes")
+    assert ours.take(KEY)
+    expected = {KEY.hex(), alive_key.hex(), half_key.hex(), "notes", "clock"}
+    await_that(lambda: set(os.listdir(FOLDER)) == expected)
+    assert not ours.met, "they were not in our way"
+
+
+def test_a_folder_that_was_removed_is_made_anew(ours: Leases, caplog: pytest.LogCaptureFixture) -> None:
+    assert ours.take(KEY)
+    shutil.rmtree(FOLDER)
+    assert ours.free([KEY], closer=True) == {KEY}
+    other = bytes(32)
+    assert ours.take(other)
+    assert held() == [FOLDER / other.hex()]
+    assert not warnings(caplog)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"7", b'{"pid": 1}', b'{"machine": "m", "pid": "x", "run": "001", "token": "t"}',
+                b'{"machine": "m", "pid": 1e400, "run": "001", "token": "t"}', b"[" * 4096, b"\xff"]
+)  # fmt: skip
+def test_a_lease_that_says_nothing_counts_while_it_is_new(ours: Leases, content: bytes) -> None:
+    FOLDER.mkdir(0o700)
+    path = FOLDER / KEY.hex()
+    path.write_bytes(content)
+    assert not ours.take(KEY)
+    path.touch()
+    expire(path)
+    assert ours.free([KEY], closer=True) == {KEY}
+    assert ours.take(KEY)
+
+
 @pytest.mark.parametrize("years", [-10, 10])
 def test_only_the_file_systems_clock_counts(
     ours: Leases, theirs: Leases, years: int, monkeypatch: pytest.MonkeyPatch
@@ -390,7 +590,7 @@ def test_an_expired_lease_is_taken_by_one_of_many_rivals(ours: Leases) -> None:
 def test_who_comes_late_for_an_expired_lease_leaves_the_new_one_alone(ours: Leases, theirs: Leases) -> None:
     assert theirs.take(KEY)
     (path,) = held()
-    assert not ours._take_over(path)
+    assert not ours._end(path, ours._look(), by_ours=True)
     assert set(os.listdir(FOLDER)) == {KEY.hex(), "clock"}
     assert not ours.take(KEY)
 
