@@ -18,7 +18,8 @@ from parslish.identity.atoms import ATOMS, atom, composite, text
 _SAY_NOTHING = frozenset({"CACHE", "NOP", "EXTENDED_ARG", "RESUME"})
 _READ_BY_NAME = frozenset({"LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLOSURE"})
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
-_RESOLVED = frozenset({*dis.hasconst, *dis.hasname, *dis.haslocal, *dis.hasfree})
+_CONSTANTS = frozenset(dis.hasconst)
+_NAMES = frozenset({*dis.hasname, *dis.haslocal, *dis.hasfree})
 # Other flags tell how and from where it was compiled.
 _KINDS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR
 _KINDS |= inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -44,7 +45,7 @@ def canonical_code(code: CodeType, own_name: str = "") -> bytes:
 
 
 def _body(code: CodeType, own_name: str) -> Iterator[bytes]:
-    instructions = [each for each in dis.get_instructions(code) if each.opname not in _SAY_NOTHING]
+    instructions = _without_lines([each for each in dis.get_instructions(code) if each.opname not in _SAY_NOTHING])
     places = _Places(instructions)
     yield atom(len(instructions))
     for each in instructions:
@@ -53,12 +54,22 @@ def _body(code: CodeType, own_name: str) -> Iterator[bytes]:
             yield places[each.argval]
         elif each.opname in _READ_BY_NAME and each.argval == own_name:
             yield b"@"
+        elif each.opcode in _CONSTANTS and each.arg is not None:
+            yield _argument(code.co_consts[each.arg], own_name)  # `dis` does not look up those of KW_NAMES
         else:
             # Elsewhere `argval` is for people to read, and may hold anything.
-            yield _argument(each.argval if each.opcode in _RESOLVED else each.arg, own_name)
+            yield _argument(each.argval if each.opcode in _NAMES else each.arg, own_name)
     for entry in getattr(dis.Bytecode(code), "exception_entries", ()):  # from Python 3.11 on
         yield places[entry.start] + places[entry.end] + places[entry.target]
         yield atom(entry.depth) + atom(entry.lasti)
+
+
+def _without_lines(instructions: list[dis.Instruction]) -> list[dis.Instruction]:
+    """From Python 3.13 on the body of a class notes its line."""
+    for at, each in enumerate(instructions):
+        if at and each.argval == "__firstlineno__" and each.opname == "STORE_NAME":
+            return instructions[: at - 1] + instructions[at + 1 :]
+    return instructions
 
 
 class _Places:

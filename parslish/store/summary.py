@@ -6,10 +6,11 @@ in it is left to `gaps`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from parslish.store import frame, index
 from parslish.store.frame import (
@@ -26,6 +27,7 @@ from parslish.store.scan import Segment, Stretch
 from parslish.store.segment import CLOSE_BODY, SPECIALS
 
 Span = tuple[int, int]  # [first, behind the last)
+_NAME: Final = re.compile(r"-([0-9a-f]{16})-([0-9]{1,9})\.seg$")
 
 
 class Damage(NamedTuple):
@@ -58,11 +60,30 @@ class Summary:
     in_doubt: bool = False  #: what follows `last` was no frame yet, and has not been read
 
     @property
+    def wrote(self) -> bytes | None:
+        """Who wrote it, perhaps as its name alone says: then nothing but the name holds."""
+        return self.writer or (self._named()[0] if self.header is None else None)
+
+    @property
+    def ordinal(self) -> int | None:
+        """How many segments its writer opened before; by its name, where its header is damaged. None: nobody knows."""
+        if self.header is not None:
+            return self.header.ordinal
+        writer, ordinal = self._named()
+        return ordinal if writer is not None and writer == self.wrote else None
+
+    @property
     def first(self) -> int:
-        """The lowest sequence number it was to hold."""
+        """The lowest sequence number it was to hold, as far as it tells by itself."""
         if self.header is not None:
             return self.header.first
-        return min((low for low, _ in self.spans), default=0)
+        return 0 if self.ordinal == 0 else min((low for low, _ in self.spans), default=0)
+
+    def _named(self) -> tuple[bytes | None, int | None]:
+        match = _NAME.search(self.path.name)
+        return (
+            (bytes.fromhex(match[1]), int(match[2])) if match and match.end() == len(self.path.name) else (None, None)
+        )
 
     @property
     def read_to(self) -> int:

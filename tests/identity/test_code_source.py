@@ -127,6 +127,13 @@ def test_the_text_of_a_function_has_its_decorators_and_comments(load: Load) -> N
     assert found(load(source).outer()) == expected
 
 
+def test_lambdas_that_share_a_line_are_told_apart_by_the_keywords_of_their_calls(load: Load) -> None:
+    source = "one, two = lambda x: sorted(x, key=None), lambda x: sorted(x, reverse=None)\n"
+    module = load(source)
+    assert fingerprint(module.one).digest != fingerprint(module.two).digest
+    assert fingerprint(load(source).one).digest == fingerprint(module.one).digest
+
+
 def test_lambdas_that_share_a_line_are_told_apart_by_bytecode(load: Load) -> None:
     module = load("one, two = lambda x: x + 1, lambda x: x + 2\nalone = lambda x: x + 1")
     assert found(module.one) is None

@@ -52,6 +52,8 @@ DIFFERENT = {
     "operator": ("def f(x): return x + 1", "def f(x): return x - 1"),
     "grouping": ("def f(x): return (x + 1) * 2", "def f(x): return x + 1 * 2"),
     "order": ("def f(x): return x, 1", "def f(x): return 1, x"),
+    "keyword of a call": ("def f(x): return g(x, a=1)", "def f(x): return g(x, b=1)"),
+    "order of keywords": ("def f(x): return g(a=x, b=1)", "def f(x): return g(b=x, a=1)"),
     "list or tuple": ("def f(x): return [x, x]", "def f(x): return (x, x)"),
     "comparison": ("def f(x): return x < 1", "def f(x): return x <= 1"),
     "none": ("def f(x): return None, x", "def f(x): return ..., x"),
@@ -127,6 +129,20 @@ def test_the_own_name_of_a_function_that_calls_itself_is_let_go(form: Any) -> No
     assert form(one) != form(other)
     assert form(one, own_name="f") == form(other, own_name="g")
     assert form(one, own_name="f") != form(one.replace("n.f", "n.g"), own_name="f")
+
+
+@pytest.mark.parametrize("module", [inspect, random, tarfile, typing])
+def test_the_code_of_every_function_has_a_canonical_form_without_its_source(module: ModuleType) -> None:
+    def functions(source: str) -> list[bytes]:
+        codes, every = [compile(source, "<test>", "exec", dont_inherit=True)], []
+        for code in codes:
+            inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+            codes += inner
+            every += map(canonical_code, inner)
+        return every
+
+    source = inspect.getsource(module)
+    assert functions(source) == functions("\n\n" + source)
 
 
 def test_decorators_that_count_make_annotations_count() -> None:
