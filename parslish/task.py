@@ -19,7 +19,7 @@ class State(enum.IntEnum):
     """Where a task stands. The names are those that Parsl scripts know as `States`."""
 
     unsched = 0  #: just submitted
-    pending = 1  #: waits for futures among its arguments, or for another kernel
+    pending = 1  #: waits for futures among its arguments, for another kernel, or for its turn at an exclusive key
     launched = 2  #: handed to an executor
     running = 3  #: a worker has it
     joining = 4  #: a join app's body has returned; the futures it gave are awaited

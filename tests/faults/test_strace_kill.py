@@ -33,14 +33,20 @@ def test_a_kill_at_any_call_takes_nothing_that_was_seen(server: Server, scene: s
     rng = seeded(f"strace kill {scene} {thread}")
     undisturbed = server.run(scene, thread)
     assert undisturbed.code == 0 and undisturbed.seen == traced.ALL, undisturbed.err
-    for call in some(rng, undisturbed.folder):
+    points = some(rng, undisturbed.folder)
+    kills = 0
+    for call in points:
         outcome = server.run(scene, thread, [f"{call.name}:signal=SIGKILL:when={call.n}"])
+        was_killed = outcome.code == -signal.SIGKILL
         try:
-            assert outcome.code == -signal.SIGKILL, "the kill did not come"
-            traced.judge(server, scene, outcome, loses_nothing=True, is_at_end=False)
+            # Which thread makes a folder's name durable is not the same each time.
+            assert was_killed or not outcome.was_hit, f"it was killed, and its code is {outcome.code}"
+            traced.judge(server, scene, outcome, loses_nothing=True, is_at_end=not was_killed)
         except AssertionError as exc:
             raise AssertionError(f"SIGKILL at {call.name} {call.n}, {call.line}: {exc}") from exc
-        plan.count("T6")
+        kills += was_killed
+        plan.count("T6", was_killed)
+    assert kills > len(points) // 2, "the kills did not come"
 
 
 def some(rng: random.Random, folder: Path) -> list[Call]:
