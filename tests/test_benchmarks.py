@@ -44,9 +44,8 @@ def test_a_smoke_run_measures_every_workload_and_writes_nothing() -> None:
     for name in WORKLOADS:
         for row in choice.distinct([row for row in ROWS if row.workload == name and PEERS[row.peer].smoke]):
             assert re.search(rf"^{row.workload} round 1/1  {row.label}: \w+ ", done.stderr, re.MULTILINE), row
-    for name, value in re.findall(
-        r"(rate|link|open|replay|disk|peak|digest|trip|write|import|first|task) (\S+)", done.stderr
-    ):
+    # Not the time of an import: that is what it takes beyond bare Python, each measured once here.
+    for name, value in re.findall(r"(rate|link|open|replay|disk|peak|digest|trip|write|first|task) (\S+)", done.stderr):
         assert float(value.rstrip(",").replace(",", "")) > 0, name
     assert before == [path.stat().st_mtime_ns for path in sorted((ROOT / "benchmarks").iterdir()) if path.is_file()]
 
