@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,16 @@ def test_a_copy_shares_nothing_mutable() -> None:
     copied = codec.copy(value)
     copied.y.append(3)
     assert value == Point(1, [2])
+
+
+class TooLarge:
+    """Whoever pickles it runs out of memory."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise MemoryError
+
+
+@pytest.mark.parametrize("encode", [codec.encode, codec.encode_apart])
+def test_a_value_for_which_memory_is_short_says_so(encode: Callable[[object], object]) -> None:
+    with pytest.raises(SerializationError, match=r"TooLarge cannot be stored: memory is short$"):
+        encode(TooLarge())

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import parslish
-from parslish import Config, StoreError, StoreFull, exit_code, python_app
+from parslish import Config, StoreError, StoreFull, codec, exit_code, python_app
 from parslish.cli import main
 from parslish.history import card
 from parslish.history.event import Kind
@@ -26,6 +26,7 @@ from parslish.history.recorder import read_events
 from parslish.secret import Keys
 from parslish.store.disk import OS_DISK
 from parslish.store.log import Log
+from parslish.store.spool import Spool
 from tests.faults import machine
 from tests.faults.drivers import Driver, recovered, run
 from tests.faults.scripts.full_disk import COUNT
@@ -189,6 +190,26 @@ def test_ending_on_a_full_disk_says_how_many_results_are_lost(
         see(app([]), range(5, 12))
     assert warnings(caplog, "7 results could not be stored") == 1
     assert len(recovered()) == 5
+
+
+def zeros(size: int) -> bytes:
+    return bytes(size)
+
+
+def test_a_large_result_that_the_disk_refuses_and_memory_cannot_hold_is_lost_without_a_copy_of_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def copy(value: object) -> bytes:
+        raise AssertionError("it was encoded")
+
+    trouble = Trouble(monkeypatch, "/checkpoint", "open", errno.ENOSPC)
+    monkeypatch.setattr(Spool, "room_bytes", 1_000_000)
+    monkeypatch.setattr(codec, "encode", copy)
+    large = python_app(zeros, cache=True)
+    with parslish.load(Config(checkpoint_mode="task_exit")):
+        trouble.is_on = True
+        assert [len(large(size).result(PATIENCE_S)) for size in (2_000_000, 3_000_000)] == [2_000_000, 3_000_000]
+    assert warnings(caplog, "2 results could not be stored") == 1
 
 
 def test_trouble_with_the_runs_record_alone_concerns_no_result(
