@@ -32,6 +32,8 @@ SEGMENT_HEADER_BYTES: Final = _SEGMENT.size
 HEADER_BYTES: Final = _FRAME.size
 _SIGNED_BYTES: Final = _SIGNED.size
 _CHECKED_BYTES: Final = _FRAME.size - _CRC.size
+# By names of their own: `parse` runs once for each record of a checkpoint, and to look them up is a tenth of it.
+_unpack, _crc32, _new = _FRAME.unpack_from, zlib.crc32, tuple.__new__
 
 Signer = Callable[[bytes], bytes]
 
@@ -146,10 +148,10 @@ def parse(block: bytes, at: int = 0) -> Header | None:
     """The header at `block[at:]`, or None when none is there whole. Its signature is not checked."""
     if len(block) - at < HEADER_BYTES:
         return None
-    fields = _FRAME.unpack_from(block, at)
-    if fields[0] != SYNC or fields[11] != zlib.crc32(block[at : at + _CHECKED_BYTES]):
+    fields = _unpack(block, at)
+    if fields[0] != SYNC or fields[11] != _crc32(block[at : at + _CHECKED_BYTES]):
         return None
-    return tuple.__new__(Header, fields)  # Header._make costs as much again as the rest of this function
+    return _new(Header, fields)  # Header._make costs as much again as the rest of this function
 
 
 def is_signed(header: Header, block: bytes, sign: Signer, at: int = 0) -> bool:

@@ -36,8 +36,15 @@ class Table:
 
     @classmethod
     def build(cls, entries: list[bytes]) -> Table:
-        """The table of these entries, given in any order; sorts the list in place."""
-        entries.sort()
+        """The table of these entries, given in any order."""
+        # By their first byte first: to sort them in one go takes twice as long.
+        by_first: list[list[bytes]] = [[] for _ in range(256)]
+        for one in entries:
+            by_first[one[0]].append(one)
+        entries = []
+        for some in by_first:
+            some.sort()
+            entries += some
         bits = min(_MAX_BITS, max(0, len(entries).bit_length() - 4))
         starts = ((prefix << (_MAX_BITS - bits)).to_bytes(2, "big") for prefix in range(1 << bits))
         fan = array("I", [bisect.bisect_left(entries, start) for start in starts])
@@ -49,14 +56,16 @@ class Table:
 
     def find(self, key: bytes) -> list[int]:
         """The places filed under a key, rising."""
-        places: list[int] = []
+        entries, fan = self._entries, self._fan
         prefix = (key[0] << 8 | key[1]) >> (_MAX_BITS - self._bits)
-        end = self._fan[prefix + 1] * ENTRY_BYTES
-        at = self._entries.find(key, self._fan[prefix] * ENTRY_BYTES, end)
-        while at >= 0:
-            if at % ENTRY_BYTES == 0:  # else: bytes of two neighbours that look like the key
-                places.append(int.from_bytes(self._entries[at + KEY_BYTES : at + ENTRY_BYTES], "big"))
-            at = self._entries.find(key, at + 1, end)
+        end = fan[prefix + 1] * ENTRY_BYTES
+        at = entries.find(key, fan[prefix] * ENTRY_BYTES, end)
+        while at % ENTRY_BYTES and at >= 0:  # bytes of two neighbours that look like the key
+            at = entries.find(key, at + 1, end)
+        places: list[int] = []
+        while 0 <= at < end and entries.startswith(key, at):
+            places.append(int.from_bytes(entries[at + KEY_BYTES : at + ENTRY_BYTES], "big"))
+            at += ENTRY_BYTES
         return places
 
     def entries(self) -> Iterator[tuple[bytes, int]]:

@@ -15,6 +15,7 @@ from parslish.store import frame
 from parslish.store.frame import HEADER_BYTES, SEGMENT_HEADER_BYTES, SYNC, Header, SegmentHeader
 
 _BLOCK_BYTES: Final = 1 << 18
+_new = tuple.__new__  # once for each frame: `Stretch(…)` would cost three times that
 Read = Callable[[int, int], bytes]  # (offset, size) → bytes, fewer at the end of the file
 
 
@@ -64,9 +65,10 @@ def stretches(read: Read, size: int, writer: bytes | None, start: int = 0) -> It
         header = frame.parse(block, at)
         if header is not None and (writer is None or header.writer == writer):
             body = offset + HEADER_BYTES
-            if body + header.length <= size:
-                yield Stretch(offset, body + header.length, header)
-                offset = body + header.length
+            end = body + header.length
+            if end <= size:
+                yield _new(Stretch, (offset, end, header))
+                offset = end
                 continue
             # Cut off at the end, or in its middle: in that case there is more to be found.
         found = _search(read, body, size, writer)

@@ -27,6 +27,7 @@ from parslish.store.scan import Segment, Stretch
 from parslish.store.segment import CLOSE_BODY, SPECIALS
 
 Span = tuple[int, int]  # [first, behind the last)
+_RESULT: Final = int(Type.RESULT)  # a plain number: it is compared with the type of each frame
 _NAME: Final = re.compile(r"-([0-9a-f]{16})-([0-9]{1,9})\.seg$")
 
 
@@ -159,6 +160,7 @@ def _up_to_damage(found: Iterable[Stretch], size: int) -> Iterator[Stretch]:
 def _add(summary: Summary, found: Iterable[Stretch]) -> Summary:
     first = following = -1  # the run of numbers being read
     last = summary.last
+    append, entry = summary.entries.append, index.entry
     for stretch in found:
         start, end, head = stretch
         if head is None:
@@ -169,15 +171,16 @@ def _add(summary: Summary, found: Iterable[Stretch]) -> Summary:
             summary.damage[-1] = summary.damage[-1]._replace(before=head.seq)
         if head.watermark > summary.watermark:
             summary.watermark = head.watermark
-        if head.type == Type.RESULT:
-            summary.entries.append(index.entry(head.key, start))
+        if head.type == _RESULT:
+            append(entry(head.key, start))
         else:
             _note_special(summary, start, end, head)
-        if head.seq == following and not head.flags & CONTROL:
-            following += 1
-        elif not head.flags & CONTROL:
-            _add_span(summary, first, following)
-            first, following = head.seq, head.seq + 1
+        if not head.flags & CONTROL:
+            seq = head.seq
+            if seq != following:
+                _add_span(summary, first, following)
+                first = seq
+            following = seq + 1
     _add_span(summary, first, following)
     summary.last = last
     summary.spans = merged(summary.spans)
