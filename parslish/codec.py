@@ -74,7 +74,7 @@ def decode(stored: Encoded, folder: Path | None = None) -> Any:
         SerializationError: a class or module it needs is not there, or the bytes are no stored form.
         StoreCorrupt: the file of a large value is missing or damaged.
     """
-    content, *buffers = [stored] if folder is None or stored[0] != BLOB else _sections(stored, folder)
+    content, buffers = (stored, ()) if folder is None or stored[0] != BLOB else _sections(stored, folder)
     try:
         if content[0] == PICKLE:
             return unpickling.loads(content, buffers)
@@ -156,8 +156,12 @@ def _in_sections(value: Any) -> Sections:
     return [file.pieces, *lent]
 
 
-def _sections(stored: Encoded, folder: Path) -> Sequence[Any]:
+def _sections(stored: Encoded, folder: Path) -> tuple[Any, Sequence[Any]]:
+    """A pickle, and the memory that lies beside it."""
     from parslish.store import blobs  # here: not worth a worker's time to start
 
     reference = blobs.reference_in(stored)
-    return [stored] if reference is None else blobs.read(folder, reference)
+    if reference is None:
+        return stored, ()
+    content, *buffers = blobs.read(folder, reference)
+    return content, buffers

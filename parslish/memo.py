@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from parslish import codec
+from parslish import codec, result
 from parslish.errors import SerializationError, StoreCorrupt
-from parslish.result import EXCEPTION, StoredResult
+from parslish.result import EXCEPTION
 from parslish.task import Task
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class Known(NamedTuple):
     outputs: tuple[tuple[str, int, int], ...] = ()
     stored: bool = False
     run_number: int | None = None
-    folder: Path | None = None
     app: str = ""
 
 
@@ -72,6 +71,7 @@ class Memo:
         #: key → why a result that is there was not used at the last look, and the details.
         self.refused: dict[bytes, tuple[str, str]] = {}
         self.on_foreign_hit: Callable[[Path], None] = lambda folder: None
+        self._hit_folder: Path | None = None
 
     def claim(self, key: bytes, task: Task) -> Task:
         """The task that runs for this key: `task` itself from now on, or the one that was there before."""
@@ -92,21 +92,25 @@ class Memo:
     def find(self, key: bytes, expires_s: float | None) -> Known | None:
         """The result for a key, from this run or the store, unless expired or without its output files."""
         remembered = self._young.get(key) or (self._old.get(key) if self._old else None)
-        if remembered is not None and self._is_good(key, known := Known(*remembered), expires_s):
+        known = None if remembered is None else Known(*remembered)
+        if known is not None and self._is_good(key, known, expires_s):
             return known
         if self.store is None:
             return None
-        for known in self._stored(key):
-            if self._is_good(key, known, expires_s):
+        for record in self.store.find(key):
+            known = self._opened(key, record)
+            if known is not None and self._is_good(key, known, expires_s):
                 self._remember(key, known)
-                if known.folder is not None:
-                    self.on_foreign_hit(known.folder)
+                if record.folder is not self._hit_folder:  # nearly always that of the hit before
+                    self._hit_folder = record.folder
+                    self.on_foreign_hit(record.folder)
                 return known
         return None
 
     def find_stored(self, key: bytes) -> Known | None:
         """The result for a key that was loaded; None when there is none."""
-        return None if self.store is None else next(self._stored(key), None)
+        records = () if self.store is None else self.store.find(key)
+        return next((known for record in records if (known := self._opened(key, record)) is not None), None)
 
     def unstored(self) -> Iterator[tuple[bytes, Known]]:
         """The results in memory that no checkpoint holds yet, oldest first."""
@@ -143,39 +147,19 @@ class Memo:
             self.refused[key] = why_not
         return why_not is None
 
-    def _stored(self, key: bytes) -> Iterator[Known]:
-        assert self.store is not None
-        for record in self.store.find(key):
-            try:
-                known = _opened(record)
-            except (SerializationError, StoreCorrupt, ValueError) as exc:
-                self.store.report.add_unopened(record.folder, record.name, str(exc))
-                self.refused[key] = UNREADABLE, f"it cannot be opened: {exc}"
-            else:
-                yield known
-
-
-def _opened(record: Record) -> Known:
-    """The result in a record whose signature held (I6).
-
-    Raises:
-        SerializationError, StoreCorrupt, ValueError: it cannot be decoded.
-    """
-    stored = StoredResult.unpack(record.body)
-    value = codec.decode(stored.encoded, record.folder)
-    is_failure = stored.kind == EXCEPTION
-    return Known(
-        value=None if is_failure else value,
-        exception=value if is_failure else None,
-        task_id=stored.task_id,
-        completed=stored.completed,
-        duration=stored.duration,
-        outputs=tuple(stored.outputs),
-        stored=True,
-        run_number=record.run_number,
-        folder=record.folder,
-        app=stored.app,
-    )
+    def _opened(self, key: bytes, record: Record) -> Known | None:
+        """The result in a record whose signature held (I6); None, and that is noted, when it cannot be decoded."""
+        try:
+            kind, app, task_id, completed, duration, outputs, encoded = result.unpack(record.body)
+            value = codec.decode(encoded, record.folder)
+        except (SerializationError, StoreCorrupt, ValueError) as exc:
+            assert self.store is not None
+            self.store.report.add_unopened(record.folder, record.name, str(exc))
+            self.refused[key] = UNREADABLE, f"it cannot be opened: {exc}"
+            return None
+        value, exception = (None, value) if kind == EXCEPTION else (value, None)
+        # By position, for speed: names would cost as much again as the value.
+        return Known(value, exception, task_id, completed, duration, tuple(outputs), True, record.run_number, app)
 
 
 def _why_not(known: Known, expires_s: float | None) -> tuple[str, str] | None:

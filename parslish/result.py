@@ -51,25 +51,7 @@ class StoredResult(NamedTuple):
         Raises:
             ValueError: the body is of a newer version, or no result at all.
         """
-        try:
-            return cls._unpack(body)
-        except (msgpack.exceptions.UnpackException, TypeError) as exc:
-            raise ValueError("it is no result") from exc
-
-    @classmethod
-    def _unpack(cls, body: bytes) -> StoredResult:
-        unpacker = msgpack.Unpacker(max_buffer_size=len(body) or 1)
-        unpacker.feed(body[:_HEAD_LIMIT])
-        try:
-            facts: Any = unpacker.unpack()
-        except msgpack.exceptions.OutOfData:
-            unpacker.feed(body[_HEAD_LIMIT:])
-            facts = unpacker.unpack()
-        if not isinstance(facts, list) or not facts or facts[0] != RESULT_VERSION:
-            raise ValueError(f"a result of version {RESULT_VERSION} was expected, not {str(facts)[:40]}")
-        _, kind, app, task_id, completed, duration, outputs = facts
-        encoded = (body if len(body) < LARGE_BYTES else memoryview(body))[unpacker.tell() :]
-        return cls(kind, app, task_id, completed, duration, [tuple(o) for o in outputs], encoded)
+        return cls(*unpack(body))
 
 
 def pack(
@@ -86,5 +68,39 @@ def pack(
     return b"".join((head, encoded))
 
 
+def unpack(body: bytes) -> tuple[int, str, int, float, float, Sequence[tuple[str, int, int]], Encoded]:
+    """The fields of a `StoredResult` that is not needed otherwise. Raises ValueError as its `unpack`."""
+    try:
+        facts, end = _facts(body)
+        if not isinstance(facts, list) or not facts or facts[0] != RESULT_VERSION:
+            raise ValueError(f"a result of version {RESULT_VERSION} was expected, not {str(facts)[:40]}")
+        _, kind, app, task_id, completed, duration, outputs = facts
+        encoded = (body if len(body) < LARGE_BYTES else memoryview(body))[end:]
+        return kind, app, task_id, completed, duration, [tuple(each) for each in outputs] if outputs else [], encoded
+    except (msgpack.exceptions.UnpackException, TypeError) as exc:
+        raise ValueError("it is no result") from exc
+
+
+def _facts(body: bytes) -> tuple[Any, int]:
+    """What a body begins with, and where that ends. Raises what msgpack does."""
+    try:
+        unpacker = _idle.pop()
+    except IndexError:
+        unpacker = msgpack.Unpacker(max_buffer_size=_HEAD_LIMIT)
+    head = body[:_HEAD_LIMIT]
+    unpacker.feed(head)
+    try:
+        facts = unpacker.unpack()
+    except (msgpack.exceptions.OutOfData, ValueError):  # more than it takes, or damaged
+        unpacker = msgpack.Unpacker(max_buffer_size=len(body) or 1)
+        unpacker.feed(body)
+        return unpacker.unpack(), unpacker.tell()
+    end = len(head) - len(unpacker.read_bytes(_HEAD_LIMIT))
+    _idle.append(unpacker)  # not after an error: nobody knows what it holds then
+    return facts, end
+
+
 #: The facts are nearly always shorter than this, so a large value is not copied into the unpacker.
 _HEAD_LIMIT = 512
+#: Unpackers that have nothing to do: to make one is to clear forty kilobytes.
+_idle: list[msgpack.Unpacker] = []

@@ -69,6 +69,7 @@ class Reuse:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         dependencies: Sequence[Future[Any]],
+        plain: bool,
         guide: Guide | None,
     ) -> tuple[Known | None, Task | None]:
         """Give a task its key, and find what is known under it, or else the task that is computing that.
@@ -79,17 +80,17 @@ class Reuse:
             TypeError: the arguments do not fit the app's signature.
             Unidentifiable: an argument has no identity, and that is an error.
         """
-        first, *earlier = self.makers(task.app)
-        describes = self._journal.previews and (dependencies or kwargs or not ATOMS.issuperset(map(type, args)))
-        parts: list[ArgumentPart] | None = [] if describes else None
-        key = task.key = self.key_of(task, first, args, kwargs, dependencies, parts)
+        makers = self.makers(task.app)
+        # What a plain call gives to which parameter is told by its arguments.
+        parts: list[ArgumentPart] | None = None if plain or not self._journal.previews else []
+        key = task.key = self.key_of(task, makers[0], args, kwargs, dependencies, parts)
         if parts:
             self._journal.bound(task, parts)
         if key is None:
             return None, None
         if guide is not None and (own := guide.own_key(task, key)) != key:
-            key, earlier = own, []
-            task.key = key
+            key = task.key = own
+            makers = makers[:1]
         owner = self._memo.claim(key, task)
         reason = None if guide is None else guide.why_forced(task, dependencies)
         if owner is not task:
@@ -98,8 +99,8 @@ class Reuse:
             self._journal.forced(task, reason)
             return None, None
         known = self.known(task, key)
-        if known is None and earlier:
-            known = self.known_earlier(task, earlier, args, kwargs, dependencies)
+        if known is None and len(makers) > 1:
+            known = self.known_earlier(task, makers[1:], args, kwargs, dependencies)
         if known is None or (guide is not None and guide.is_outdated(key, known)):
             if self._memo.refused:
                 self._note_refused(task, key)

@@ -90,9 +90,9 @@ class Scheduler(Sink):
             self._table.move(task, State.pending)
             waiting.when_all(dependencies, self._start_soon, task)
         else:
-            self._start(task, dependencies)
+            self._start(task, dependencies, plain)
 
-    def _start(self, task: Task, dependencies: Sequence[Future[Any]]) -> None:
+    def _start(self, task: Task, dependencies: Sequence[Future[Any]], plain: bool = False) -> None:
         """All dependencies of a task are done."""
         if task.state in FINAL:
             return
@@ -112,7 +112,7 @@ class Scheduler(Sink):
             if kwargs is not given and self._journal.previews:
                 self._journal.bound(task, calls.bound(task.app, args, kwargs))
         if task.app.cache and self._config.app_cache:
-            known, owner = self._reuse.look_up(task, args, kwargs, dependencies, self.guide)
+            known, owner = self._reuse.look_up(task, args, kwargs, dependencies, plain, self.guide)
             if known is not None:
                 self._reused(task, known)
                 return
@@ -237,7 +237,7 @@ class Scheduler(Sink):
     def _known(self, task: Task, value: Any, exception: BaseException | None = None, duration: float = 0.0) -> Known:
         outputs = file_facts(task.options.outputs) if task.options is not None else ()
         kept = self._checkpointer.mode.encodes
-        return Known(value, exception, task.id, time.time(), duration, outputs, kept, None, None, task.app.name)
+        return Known(value, exception, task.id, time.time(), duration, outputs, kept, None, task.app.name)
 
     def _hand_out(self, task: Task, known: Known | None, reply: Reply) -> None:
         if known is not None:

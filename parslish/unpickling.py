@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-_NAMES_A_MODULE = pickle.STACK_GLOBAL  # the one opcode by which protocol 4 and later do
+# The one opcode by which protocol 4 and later do. As a number: to look for bytes in bytes, Python tries that first.
+_NAMES_A_MODULE = pickle.STACK_GLOBAL[0]
 
 
 def loads(content: Any, buffers: Iterable[Any] = ()) -> Any:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import random
+
 import msgpack
 import pytest
 
@@ -37,3 +41,26 @@ def test_facts_longer_than_usual_are_read_too() -> None:
 def test_another_version_or_no_result_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="version 1"):
         StoredResult.unpack(body)
+
+
+def test_what_a_body_was_damaged_by_has_no_part_in_the_next() -> None:
+    """Bodies of all kinds, sound and cut short, read one after the other by several threads, in an order of chance."""
+    sound = [
+        StoredResult(VALUE, "a" * size, size, 0.5, 0.25, [(f"/out/{i}", i, i) for i in range(files)], b"\x80" * size)
+        for size in (1, 100, 600, 70_000)
+        for files in (0, 3, 60, 600)
+    ]
+    packed = [each.pack() for each in sound]
+
+    def read(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(300):
+            which = chance.randrange(len(sound))
+            if chance.random() < 0.5:
+                cut = packed[which][: chance.randrange(60)]
+                with contextlib.suppress(ValueError):  # it may be whole, but for its value
+                    StoredResult.unpack(chance.choice([cut, b"\xc1" + cut, b"\x93" + cut, b"\x01" + cut]))
+            assert StoredResult.unpack(packed[which]) == sound[which], (seed, which)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, range(20)))

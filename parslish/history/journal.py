@@ -112,9 +112,11 @@ class Journal:
         self._add((_START, attempt.task.id, time.time(), attempt.number, number))
 
     def reused(self, task: Task, origin_run: int | None, origin_task: int, value: Any) -> None:
-        self._add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task, self._result(value)))
+        result = value if self.previews and type(value) in _ATOMS else self._result(value)
+        self._add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task, result))
 
     def ended(self, task: Task, reply: Reply) -> None:
+        value = reply.value
         self._add(
             (
                 _END,
@@ -126,7 +128,7 @@ class Journal:
                 reply.duration,
                 reply.cpu,
                 reply.peak_memory,
-                reply.value if self.previews and type(reply.value) in _ATOMS else self._result(reply.value),
+                value if self.previews and type(value) in _ATOMS else self._result(value),
             )
         )
 

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from parslish.secret import Keys
 from parslish.store import summary, view
@@ -26,6 +27,7 @@ from parslish.store.view import Place, View
 
 __all__ = ["Record", "Store", "read_frames"]
 
+_RESULT: Final = int(Type.RESULT)
 #: Of a frame: run, writer, number, segment, offset, and what tells its content from another.
 _FramePlace = tuple[int, bytes, int, Path, int, bytes]
 Found = Callable[[], Iterable[Path]]
@@ -94,28 +96,42 @@ class Store:
 
         Those that do not verify are passed over and reported; those that a tombstone names are passed over.
         """
+        where = self._view
+        places = where.places(key)
+        if len(places) > 1:
+            return self._each(key)
+        # Nearly all keys have one place or none: to begin a generator and to end it costs as much as to check what is
+        # signed.
+        try:
+            return iter([record for place in places if (record := self._result(where, key, place)) is not None])
+        except Vanished:
+            return self._each(key)
+
+    def _each(self, key: bytes) -> Iterator[Record]:
         given: dict[Name, bytes] = {}
         replaced = False
         while True:
             where = self._view
             try:
                 places = where.places(key)
-                if len(places) > 1:
-                    places = self._recent_first(places)
-                for number, offset in places:
-                    record = self._opener.open(number, offset)
-                    if record is None or record.key != key or record.type != Type.RESULT:
-                        continue
-                    name = record.name
+                for place in self._recent_first(places) if len(places) > 1 else places:
+                    record = self._result(where, key, place)
                     # A segment that replaces others has their records under names of its own.
-                    if name in given or name in where.dead or (replaced and record.body in given.values()):
+                    if record is None or record.name in given or (replaced and record.body in given.values()):
                         continue
-                    given[name] = record.body
+                    given[record.name] = record.body
                     yield record
                 return
             except Vanished:
                 replaced = True
                 self.refresh()
+
+    def _result(self, where: View, key: bytes, place: Place) -> Record | None:
+        """The result at a place, if it is one that is filed under the key, verifies and counts. Raises Vanished."""
+        record = self._opener.open(*place)
+        if record is None or record.key != key or record.type != _RESULT:
+            return None
+        return None if where.dead and record.name in where.dead else record
 
     def __contains__(self, key: bytes) -> bool:
         return next(self.find(key), None) is not None

@@ -38,11 +38,8 @@ class View:
         """Where there may be results filed under a key."""
         found: list[Place] = []
         for table, number in self.tables:
-            places = table.find(key)
-            if number is None:
-                found += [divmod(place, 1 << _OFFSET_BITS) for place in places]
-            else:
-                found += [(number, place) for place in places]
+            for place in table.find(key):
+                found.append(divmod(place, 1 << _OFFSET_BITS) if number is None else (number, place))
         return [place for place in found if place[0] not in self.gone] if self.gone else found
 
     def __len__(self) -> int:
