@@ -7,7 +7,7 @@ store. Fields are only ever added at the end, and a reader ignores kinds and fie
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -99,21 +99,44 @@ _TYPES: Mapping[int, tuple[Any, ...]] = {
 
 
 def pack(events: Iterable[Event]) -> bytes:
-    """The body of one event frame. Long texts and numbers among arguments and results are cut short here, on the
-    thread that writes, since few are."""
-    rows = list(events)
-    for place, event in enumerate(rows):
-        kind = event[0]
+    """The body of one event frame."""
+    return joined([packed(event) for event in events])
+
+
+def joined(events: Sequence[bytes]) -> bytes:
+    """The body of one event frame, of `packed` events."""
+    packer = _packer()
+    body: bytes = packer.pack_array_header(len(events)) + b"".join(events)
+    _idle.append(packer)
+    return body
+
+
+def packed(event: Event) -> bytes:
+    """One event. Long texts and numbers among its arguments and results are cut short here."""
+    kind = event[0]
+    if kind == _SUBMIT:
+        told = event[_ARGUMENTS]
         # What most have is looked at here: to call a function for each would cost as much as to pack it.
-        if kind == _SUBMIT:
-            told = event[_ARGUMENTS]
-            if told and not (_NUMBERS.issuperset(map(type, told)) and len(told) <= previews.ARGUMENTS):
-                rows[place] = _submitted(event)
-        elif kind in _WITH_RESULTS and type(event[-1]) not in _NUMBERS:
-            rows[place] = (*event[:-1], previews.of_atom(event[-1]))
-    # Not one packer for all: two runs of a process may be at it. Names of files may hold what is no Unicode.
-    packed: bytes = msgpack.packb(rows, default=previews.of_other, unicode_errors="surrogatepass")
-    return packed
+        if told and not (_NUMBERS.issuperset(map(type, told)) and len(told) <= previews.ARGUMENTS):
+            event = _submitted(event)
+    elif kind in _WITH_RESULTS and type(event[-1]) not in _NUMBERS:
+        event = (*event[:-1], previews.of_atom(event[-1]))
+    packer = _packer()
+    row: bytes = packer.pack(event)
+    _idle.append(packer)  # not after an error: nobody knows what it holds then
+    return row
+
+
+#: Packers that have nothing to do. Not one for all: what a packer calls lets other threads go on meanwhile.
+_idle: list[msgpack.Packer] = []
+
+
+def _packer() -> msgpack.Packer:
+    try:
+        return _idle.pop()
+    except IndexError:
+        # Names of files may hold what is no Unicode.
+        return msgpack.Packer(default=previews.of_other, unicode_errors="surrogatepass")
 
 
 def _submitted(event: Event) -> Event:

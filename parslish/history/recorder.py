@@ -1,6 +1,6 @@
-"""Owns the writing of a run's record: events are collected as they happen and written in groups.
+"""Owns the writing of a run's record: events are packed as they happen, and written in groups by a thread.
 
-`add` is one append to a deque, so a task pays next to nothing; one thread packs and writes what has gathered.
+As bytes they are nothing to the garbage collector, for which thousands of waiting events would be work.
 A crash loses at most the last `PERIOD_S` of events.
 """
 
@@ -22,7 +22,7 @@ from parslish.store.reader import read_frames
 
 PERIOD_S = 0.05
 _AWAITED_S = 5.0  # a disk that takes longer is not waited for
-GROUP = 512  # events a frame: packing one never holds the interpreter for a millisecond
+GROUP = 512  # events a frame
 FRAMES = 32  # and frames a write, which gives the interpreter up and has to get it back
 
 
@@ -47,7 +47,7 @@ class Recorder:
     ) -> None:
         self._log = Log(folder, keys=keys, run_number=run_number, on_trouble=on_trouble, on_recovery=on_recovery)
         self._log.start()
-        self._events: deque[Event] = deque()
+        self._packed: deque[bytes] = deque()
         self._idle = True
         self._awaited: threading.Event | None = None
         self._wake = threading.Event()
@@ -55,9 +55,9 @@ class Recorder:
         self._thread = threading.Thread(target=self._write_groups, name="parslish-recorder", daemon=True)
         self._thread.start()
 
-    def add(self, event: Event) -> None:
+    def add(self, happened: Event) -> None:
         """Note an event; it is written within `PERIOD_S`."""
-        self._events.append(event)
+        self._packed.append(event.packed(happened))
         if self._idle:
             self._wake.set()
 
@@ -82,7 +82,7 @@ class Recorder:
         while not self._closing.is_set():
             self._idle = True
             # An event that came before `_idle` was set has not set `_wake`: look before sleeping.
-            if not self._events and self._awaited is None:
+            if not self._packed and self._awaited is None:
                 self._wake.wait()
             self._idle = False
             self._wake.clear()
@@ -94,11 +94,12 @@ class Recorder:
                 awaited.set()
 
     def _write_gathered(self) -> None:
-        while self._events:
+        packed = self._packed
+        while packed:
             for _ in range(FRAMES):
-                group = [self._events.popleft() for _ in range(min(GROUP, len(self._events)))]
+                group = [packed.popleft() for _ in range(min(GROUP, len(packed)))]
                 if group:
-                    self._log.post(Type.EVENT, event.pack(group))
+                    self._log.post(Type.EVENT, event.joined(group))
             self._log.write()
 
 
