@@ -52,6 +52,8 @@ def encode_apart(value: Any) -> Encoded | Sections:
         except _LargeBuffer:
             # Only now, since a pickler with a file costs a small value as much again.
             return _in_sections(value)
+        if len(encoded) < LARGE_BYTES:  # as nearly all are
+            return encoded
     except Exception as exc:  # user code, as in `encode`
         encoded = _encode_by_dill(value, exc)
     return apart(encoded)

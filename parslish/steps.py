@@ -9,6 +9,10 @@ from collections.abc import Callable
 Step = Callable[[], None]
 
 
+class _OfThread(threading.local):
+    queue: deque[Step] | None = None  # there while a step runs
+
+
 class Steps:
     """A queue of steps for each thread.
 
@@ -18,19 +22,20 @@ class Steps:
     """
 
     def __init__(self) -> None:
-        self._local = threading.local()
+        self._local = _OfThread()
 
     def soon(self, step: Step) -> None:
         """Run `step` on this thread, now or after the step that is running."""
-        queue: deque[Step] | None = getattr(self._local, "queue", None)
+        local = self._local
+        queue = local.queue
         if queue is not None:
             queue.append(step)
             return
-        queue = self._local.queue = deque([step])
+        queue = local.queue = deque((step,))
         try:
             while queue:
                 queue.popleft()()
         finally:
-            self._local.queue = None
+            local.queue = None
             while queue:
                 self.soon(queue.popleft())

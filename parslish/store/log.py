@@ -105,6 +105,7 @@ class Log:
     def _begin(self) -> None:
         self._lock = threading.Lock()  # guards _closed and _based_on
         self._writing = threading.RLock()  # held by the one thread that writes what is posted
+        self._is_writing = False  # said by its holder, since a lock that is tried in vain costs an exception
         self._posted: deque[Entry] = deque()  # taken off by the holder of _writing
         self._calls: deque[Call] = deque()  # to be made while no lock is held; whoever comes takes one
         self._cut_short = False  # by a signal: the next flush writes what is posted
@@ -181,6 +182,8 @@ class Log:
         try:
             # Looked at again after the release: what was posted just before it found the lock taken.
             while self._posted:
+                if self._is_writing and len(self._posted) <= GROUP:
+                    break
                 try:
                     if not self._writing.acquire(blocking=len(self._posted) > GROUP):
                         break
@@ -193,24 +196,30 @@ class Log:
                         pass
                 self._follow(delay_s)
                 self._call_back()
-            self._call_back()
+            if self._calls:
+                self._call_back()
         except _BY_SIGNAL:
             self._leave()
             raise
 
     def _write_group(self) -> float | None:
         """Write a group of what is posted; returns within how many seconds a flush is wanted."""
-        group = self._next_group()
-        delay_s = self._spool.take(group)
-        for entry in group:
-            call = entry.when_written
-            if call is not None:
-                entry.when_written = None  # the entry may be held for long; what follows from it must not be
-                self._calls.append(call)
-            # Last, so that an interrupt, which shows after a call, loses none. (Not there any more: withdrawn.)
-            if self._posted and self._posted[0] is entry:
-                self._posted.popleft()
-        return delay_s
+        self._is_writing = True
+        try:
+            group = self._next_group()
+            delay_s = self._spool.take(group)
+            posted, calls = self._posted, self._calls
+            for entry in group:
+                call = entry.when_written
+                if call is not None:
+                    entry.when_written = None  # the entry may be held for long; what follows from it must not be
+                    calls.append(call)
+                # Last, so that an interrupt, which shows after a call, loses none. (Not there any more: withdrawn.)
+                if posted and posted[0] is entry:
+                    posted.popleft()
+            return delay_s
+        finally:
+            self._is_writing = False
 
     def _next_group(self) -> list[Entry]:
         group: list[Entry] = []

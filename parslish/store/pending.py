@@ -90,6 +90,12 @@ class Queue:
         self.size_bytes -= entry.size_bytes
         return entry
 
+    def pop_many(self, count: int) -> list[Entry]:
+        """Take the first `count` off."""
+        taken = [self._entries.popleft() for _ in range(count)]
+        self.size_bytes -= sum([entry.size_bytes for entry in taken])
+        return taken
+
     def put_off(self) -> None:
         """Put the first behind all others."""
         self._entries.rotate(-1)

@@ -125,7 +125,7 @@ class Writer:
 
     def forget_synced(self, count: int) -> list[Entry]:
         """An fsync has covered the first `count` unsynced entries: they are returned, and no longer held."""
-        done = [self.unsynced.pop() for _ in range(count)]
+        done = self.unsynced.pop_many(count)
         self.synced = done[-1].seq + 1
         if not self.unsynced:
             self._mark_synced()
