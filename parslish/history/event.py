@@ -105,10 +105,8 @@ def pack(events: Iterable[Event]) -> bytes:
 
 def joined(events: Sequence[bytes]) -> bytes:
     """The body of one event frame, of `packed` events."""
-    packer = _packer()
-    body: bytes = packer.pack_array_header(len(events)) + b"".join(events)
-    _idle.append(packer)
-    return body
+    header: bytes = msgpack.Packer().pack_array_header(len(events))
+    return header + b"".join(events)
 
 
 def packed(event: Event) -> bytes:
@@ -121,7 +119,10 @@ def packed(event: Event) -> bytes:
             event = _submitted(event)
     elif kind in _WITH_RESULTS and type(event[-1]) not in _NUMBERS:
         event = (*event[:-1], previews.of_atom(event[-1]))
-    packer = _packer()
+    try:
+        packer = _idle.pop()
+    except IndexError:  # names of files may hold what is no Unicode
+        packer = msgpack.Packer(default=previews.of_other, unicode_errors="surrogatepass")
     row: bytes = packer.pack(event)
     _idle.append(packer)  # not after an error: nobody knows what it holds then
     return row
@@ -129,14 +130,6 @@ def packed(event: Event) -> bytes:
 
 #: Packers that have nothing to do. Not one for all: what a packer calls lets other threads go on meanwhile.
 _idle: list[msgpack.Packer] = []
-
-
-def _packer() -> msgpack.Packer:
-    try:
-        return _idle.pop()
-    except IndexError:
-        # Names of files may hold what is no Unicode.
-        return msgpack.Packer(default=previews.of_other, unicode_errors="surrogatepass")
 
 
 def _submitted(event: Event) -> Event:
