@@ -39,7 +39,7 @@ SIDES = {
     "dispatcher": "dispatcher: the way between stations",
     "worker": "worker: takes, calls, reads clocks",
     "result": "script: `result()`",
-    "record": "events: packed, framed, written",
+    "record": "events: framed, written",
 }
 Run = Callable[[int, Side, OnSide], None]
 Budget = dict[tuple[str, str], float]  #: (side, station) → µs a task

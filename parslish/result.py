@@ -76,7 +76,8 @@ def unpack(body: bytes) -> tuple[int, str, int, float, float, Sequence[tuple[str
             raise ValueError(f"a result of version {RESULT_VERSION} was expected, not {str(facts)[:40]}")
         _, kind, app, task_id, completed, duration, outputs = facts
         encoded = (body if len(body) < LARGE_BYTES else memoryview(body))[end:]
-        return kind, app, task_id, completed, duration, [tuple(each) for each in outputs] if outputs else [], encoded
+        files = outputs if outputs == [] else [tuple(each) for each in outputs]
+        return kind, app, task_id, completed, duration, files, encoded
     except (msgpack.exceptions.UnpackException, TypeError) as exc:
         raise ValueError("it is no result") from exc
 
