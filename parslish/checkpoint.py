@@ -98,8 +98,6 @@ class Checkpointer:
             on_recovery=on_recovery,
         )
         self._log.start()
-        #: Writes what is kept and to be written at once, and has `then` called for it.
-        self.write = self._log.write
         self._blobs = Blobs(folder)
         self._lock = threading.Lock()  # guards _held and _held_bytes
         # Held while results are on their way from _held to the log, so that close() finds them in either.
@@ -159,6 +157,10 @@ class Checkpointer:
         if body is not None:
             self._append(key, body)
         self._log.sync()
+
+    def write(self) -> None:
+        """Write what is kept and to be written at once, and have `then` called for it."""
+        self._log.write()
 
     def add_base(self, folder: Path) -> None:
         """Results of this run stand upon those in another checkpoint folder: who loads this one needs both."""

@@ -109,8 +109,10 @@ class Scheduler(Sink):
                 self._journal.forced(task, "its result was edited")
                 self._reused(task, edited)
                 return
-            if kwargs is not given and self._journal.previews:
-                self._journal.bound(task, calls.bound(task.app, args, kwargs))
+            if kwargs is not given:
+                plain = False
+                if self._journal.previews:
+                    self._journal.bound(task, calls.bound(task.app, args, kwargs))
         if task.app.cache and self._config.app_cache:
             known, owner = self._reuse.look_up(task, args, kwargs, dependencies, plain, self.guide)
             if known is not None:

@@ -6,6 +6,7 @@ A crash loses at most the last `PERIOD_S` of events.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from parslish.secret import Keys
 from parslish.store.frame import Type
 from parslish.store.log import Log
 from parslish.store.reader import read_frames
+
+logger = logging.getLogger("parslish")
 
 PERIOD_S = 0.05
 _AWAITED_S = 5.0  # a disk that takes longer is not waited for
@@ -56,8 +59,12 @@ class Recorder:
         self._thread.start()
 
     def add(self, happened: Event) -> None:
-        """Note an event; it is written within `PERIOD_S`."""
-        self._packed.append(event.packed(happened))
+        """Note an event; it is written within `PERIOD_S`. Never fails what it tells of."""
+        try:
+            self._packed.append(event.packed(happened))
+        except Exception:
+            logger.exception("an event of kind %s cannot be recorded; please report this", happened[0])
+            return
         if self._idle:
             self._wake.set()
 

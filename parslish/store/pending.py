@@ -93,7 +93,8 @@ class Queue:
     def pop_many(self, count: int) -> list[Entry]:
         """Take the first `count` off."""
         taken = [self._entries.popleft() for _ in range(count)]
-        self.size_bytes -= sum([entry.size_bytes for entry in taken])
+        # Where nothing is left, as at first: an interrupt may have come between a step of this and the next.
+        self.size_bytes = self.size_bytes - sum([entry.size_bytes for entry in taken]) if self._entries else 0
         return taken
 
     def put_off(self) -> None:

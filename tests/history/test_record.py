@@ -119,6 +119,20 @@ def test_groups_hold_all_events_in_order(tmp_path: Path) -> None:
     assert found == list(range(5 * GROUP + 7))
 
 
+def test_an_event_that_cannot_be_packed_fails_nothing_and_takes_no_other_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep: list[Any] = []
+    for _ in range(2_000):
+        deep = [deep]
+    recorder = Recorder(tmp_path / "events", keys=Keys([b"k" * 32]), run_number=3)
+    for name in ("before", deep, "after"):
+        recorder.add((Kind.WORKER, 1, name))
+    recorder.close()
+    assert [e["name"] for e in read_events(tmp_path, Keys([b"k" * 32]))] == ["before", "after"]
+    assert "cannot be recorded" in caplog.text
+
+
 def test_a_reader_passes_over_kinds_and_fields_that_it_does_not_know() -> None:
     body = msgpack.packb([(99, "new kind"), (int(Kind.WORKER), 1, "w", "a field of the future")])
     assert list(event.unpack(body)) == [{"kind": Kind.WORKER, "worker": 1, "name": "w"}]
