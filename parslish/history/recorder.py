@@ -64,7 +64,6 @@ class Recorder:
             self._packed.append(event.packed(happened))
         except Exception:
             logger.exception("an event of kind %s cannot be recorded; please report this", happened[0])
-            return
         if self._idle:
             self._wake.set()
 
