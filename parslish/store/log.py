@@ -255,7 +255,7 @@ class Log:
 
     def add_base(self, base: str | os.PathLike[str]) -> None:
         """Record that this store builds upon the one in folder `base`: who opens it opens both."""
-        if base in self._bases_told:  # at each hit
+        if base in self._bases_told:  # whenever a hit is from another folder than the one before
             return
         self._bases_told.add(base)
         absolute = os.path.abspath(base)
