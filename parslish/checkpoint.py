@@ -27,12 +27,13 @@ from pathlib import Path
 from parslish import codec
 from parslish.codec import Sections
 from parslish.errors import SerializationError, StoreError
-from parslish.memo import Known, Memo
+from parslish.memo import Facts, Memo
 from parslish.result import EXCEPTION, VALUE, pack
 from parslish.secret import Keys
 from parslish.store.blobs import Blobs
 from parslish.store.frame import Type
 from parslish.store.log import Log
+from parslish.store.pending import Call
 from parslish.store.values import Encoded
 
 logger = logging.getLogger("parslish")
@@ -97,6 +98,8 @@ class Checkpointer:
             on_trouble=on_trouble,
             on_recovery=on_recovery,
         )
+        #: Writes what is kept and to be written at once, and has `then` called for it.
+        self.write = self._log.write
         self._log.start()
         self._blobs = Blobs(folder)
         self._lock = threading.Lock()  # guards _held and _held_bytes
@@ -124,30 +127,29 @@ class Checkpointer:
 
     _written = 0
 
-    def keep(self, key: bytes, known: Known, encoded: Encoded | None, then: Callable[[], None]) -> None:
-        """Keep a result as the mode says, then call `then`, after which its future may resolve (I3).
+    def keep(self, key: bytes, known: Facts, encoded: Encoded | None, then: Call) -> None:
+        """Keep a result as the mode says, then call `then` (a function and its arguments), after which its future may
+        resolve (I3).
 
         Where it is to be written at once that is in the next `write`, on the thread of whoever does it.
 
         Raises:
             SerializationError: the value cannot be stored; `then` was not called.
         """
-        if not self.mode.encodes:
-            return then()
-        body = self._body(known, encoded)
+        body = self._body(known, encoded) if self.mode.encodes else None
         if body is None:
-            return then()
-        if not self.mode.at_once:
+            then[0](*then[1:])
+        elif not self.mode.at_once:
             self._hold(key, body)
-            return then()
-        self._written += 1
-        if self._sync_always:
-            self._log.post(Type.RESULT, body, key, when_synced=then)
+            then[0](*then[1:])
         else:
-            self._log.post(Type.RESULT, body, key, when_written=then)
-        return None
+            self._written += 1
+            if self._sync_always:
+                self._log.post(Type.RESULT, body, key, when_synced=then)
+            else:
+                self._log.post(Type.RESULT, body, key, when_written=then)
 
-    def put(self, key: bytes, known: Known, encoded: Encoded | None = None) -> None:
+    def put(self, key: bytes, known: Facts, encoded: Encoded | None = None) -> None:
         """Store one result now, whatever the mode says; on return it is on the disk, unless that refuses.
 
         Raises:
@@ -157,10 +159,6 @@ class Checkpointer:
         if body is not None:
             self._append(key, body)
         self._log.sync()
-
-    def write(self) -> None:
-        """Write what is kept and to be written at once, and have `then` called for it."""
-        self._log.write()
 
     def add_base(self, folder: Path) -> None:
         """Results of this run stand upon those in another checkpoint folder: who loads this one needs both."""
@@ -230,10 +228,11 @@ class Checkpointer:
             except SerializationError as exc:
                 logger.warning("a result of %s is not checkpointed: %s", known.app, exc)
 
-    def _body(self, known: Known, encoded: Encoded | None) -> bytes | None:
+    def _body(self, known: Facts, encoded: Encoded | None) -> bytes | None:
         """The record of a result; a large value is in a blob by then, whatever the mode says. None when it is lost: the
         disk refuses it, and it is too large to be held."""
-        kind, value = (VALUE, known.value) if known.exception is None else (EXCEPTION, known.exception)
+        value, exception, task_id, completed, duration, outputs, *_, app = known
+        kind, value = (VALUE, value) if exception is None else (EXCEPTION, exception)
         stored = codec.encode_apart(value) if encoded is None else codec.apart(encoded)
         if isinstance(stored, list):
             sections = stored
@@ -245,7 +244,7 @@ class Checkpointer:
                     self._written += 1
                     return None
                 stored = encoded or codec.encode(value)
-        return pack(kind, known.app, known.task_id, known.completed, known.duration, known.outputs, stored)
+        return pack(kind, app, task_id, completed, duration, outputs, stored)
 
     def _put(self, sections: Sections) -> bytes:
         """Store a large value as a blob, and return what refers to it. Raises OSError; it is not tried on a disk that

@@ -43,6 +43,10 @@ class Known(NamedTuple):
     app: str = ""
 
 
+#: The fields of a `Known`, as a plain tuple: one that holds only atoms is nothing to the garbage collector.
+Facts = tuple[Any, ...]
+
+
 class Memo:
     """What is known and what is running.
 
@@ -63,9 +67,8 @@ class Memo:
         self.leases: Leases | None = None  # given back with the claim
         self._generation = (limit + 1) // 2
         self._running: dict[bytes, Task] = {}
-        # A `Known` each, as a plain tuple: one that holds only atoms is nothing to the garbage collector.
-        self._young: dict[bytes, tuple[Any, ...]] = {}
-        self._old: dict[bytes, tuple[Any, ...]] = {}
+        self._young: dict[bytes, Facts] = {}
+        self._old: dict[bytes, Facts] = {}
         self._dropping = threading.Lock()
         self.dropped_unstored = 0
         #: key → why a result that is there was not used at the last look, and the details.
@@ -84,7 +87,7 @@ class Memo:
             if self.leases is not None and key in self.leases.held:
                 self.leases.release(key)
 
-    def finish(self, key: bytes, task: Task, known: Known) -> None:
+    def finish(self, key: bytes, task: Task, known: Facts) -> None:
         """`task` has ended with a result worth sharing: known first, then no longer running."""
         self._remember(key, known)
         self.release(key, task)
@@ -100,7 +103,7 @@ class Memo:
         for record in self.store.find(key):
             known = self._opened(key, record)
             if known is not None and self._is_good(key, known, expires_s):
-                self._remember(key, known)
+                self._remember(key, known[:])
                 if record.folder is not self._hit_folder:  # nearly always that of the hit before
                     self._hit_folder = record.folder
                     self.on_foreign_hit(record.folder)
@@ -124,8 +127,8 @@ class Memo:
             if key in generation:
                 generation[key] = known._replace(stored=True)[:]
 
-    def _remember(self, key: bytes, known: Known) -> None:
-        self._young[key] = known[:]
+    def _remember(self, key: bytes, known: Facts) -> None:
+        self._young[key] = known
         if len(self._young) >= self._generation:
             self._drop_old()
 

@@ -20,7 +20,7 @@ from parslish.errors import AppTimeout, DependencyError, JoinError, Serializatio
 from parslish.executors.base import Reply, Sink
 from parslish.executors.choice import Executors
 from parslish.live_run import LiveRun
-from parslish.memo import Known, file_facts
+from parslish.memo import Facts, Known, file_facts
 from parslish.memoizer import BasicMemoizer
 from parslish.reuse import Reuse
 from parslish.steps import Steps
@@ -30,6 +30,8 @@ from parslish.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from parslish.guide import Guide
+    from parslish.history.event import Event
+    from parslish.store.pending import Call
 
 logger = logging.getLogger("parslish")
 
@@ -66,9 +68,10 @@ class Scheduler(Sink):
         )
         self._resolver: graph.DependencyResolver = config.dependency_resolver or graph.DEEP_DEPENDENCY_RESOLVER
         self._steps = Steps()
-        # Bound once, not for each task that waits: what those hold is the collector's work.
+        # Bound once, not for each task that waits: what those hold is work for the garbage collector.
         self._start_soon = partial(self._soon, self._start)
         self._joined_soon = partial(self._soon, self._joined)
+        self._taking, self._handing_out = self._take, self._hand_out
         self._deadlines = Deadlines(self._expire)
         self._turns = Turns(run.leases, run.follow, executors)
         self.parents = joins.Parents()
@@ -215,39 +218,40 @@ class Scheduler(Sink):
 
     def _computed(self, task: Task, reply: Reply) -> None:
         """Keep the result, then hand it out (I3)."""
+        value, ended = reply.value, self._journal.end_of(task, reply)
         if task.key is None:
-            self._hand_out(task, None, reply)
+            self._hand_out(task, value, None, ended)
             return
-        known = self._known(task, reply.value, None, reply.duration)
+        known = self._known(task, value, None, reply.duration)
         if not self._checkpointer.mode.encodes:  # it is kept in memory, and found there
-            self._hand_out(task, known, reply)
+            self._hand_out(task, value, known, ended)
             return
-        self._keep(task, known, reply.encoded, _Kept(self, task, known, reply))
+        self._keep(task, known, reply.encoded, (self._taking, self._handing_out, task, value, known, ended))
 
-    def _keep(self, task: Task, known: Known, encoded: bytes | None, then: Callable[[], None]) -> None:
+    def _keep(self, task: Task, known: Facts, encoded: bytes | None, then: Call) -> None:
         assert task.key is not None
         try:
             self._checkpointer.keep(task.key, known, encoded, then)
         except SerializationError as exc:
             self._reuse.warn_once(task.app, "", f"results of {task.app.name} are not checkpointed: {exc}")
-            then()
+            then[0](*then[1:])
             return
         if self._checkpointer.mode.at_once:
             # Once the steps that are in line are taken: a pack of replies is one write.
             self._steps.soon(self._checkpointer.write)
 
-    def _known(self, task: Task, value: Any, exception: BaseException | None = None, duration: float = 0.0) -> Known:
+    def _known(self, task: Task, value: Any, exception: BaseException | None = None, duration: float = 0.0) -> Facts:
         outputs = file_facts(task.options.outputs) if task.options is not None else ()
         kept = self._checkpointer.mode.encodes
-        return Known(value, exception, task.id, time.time(), duration, outputs, kept, None, task.app.name)
+        return value, exception, task.id, time.time(), duration, outputs, kept, None, task.app.name
 
-    def _hand_out(self, task: Task, known: Known | None, reply: Reply) -> None:
+    def _hand_out(self, task: Task, value: Any, known: Facts | None, ended: Event) -> None:
         if known is not None:
             assert task.key is not None
             self._memo.finish(task.key, task, known)
-        self._journal.ended(task, reply)
+        self._journal.add(ended)
         if self._table.move(task, State.exec_done):
-            task.future.set_result(reply.value)
+            task.future.set_result(value)
 
     def _reused(self, task: Task, known: Known) -> None:
         self._journal.reused(task, known.run_number, known.task_id, known.value)
@@ -302,7 +306,7 @@ class Scheduler(Sink):
         if task.key is not None:
             if isinstance(exc, task.app.remember):
                 known = self._known(task, None, exc)
-                self._keep(task, known, None, partial(self._memo.finish, task.key, task, known))
+                self._keep(task, known, None, (self._memo.finish, task.key, task, known))
             else:
                 self._memo.release(task.key, task)
         ran = state is State.failed and self._journal.previews
@@ -391,15 +395,3 @@ class Scheduler(Sink):
         """End the walltime clock, and the waiting for other kernels."""
         self._deadlines.close()
         self._turns.close()
-
-
-class _Kept:
-    """What follows once a result is kept: it is handed out. One object a task where a partial would be four."""
-
-    __slots__ = ("_known", "_reply", "_scheduler", "_task")
-
-    def __init__(self, scheduler: Scheduler, task: Task, known: Known, reply: Reply) -> None:
-        self._scheduler, self._task, self._known, self._reply = scheduler, task, known, reply
-
-    def __call__(self) -> None:
-        self._scheduler._take(self._scheduler._hand_out, self._task, self._known, self._reply)

@@ -9,6 +9,9 @@ from typing import Any
 from parslish.latch import Latch, wait_for
 from parslish.task import FINAL, TRANSITIONS, Calls, State, Task, Try
 
+#: The keywords of every task that has ended: a dict of its own each would be as much for the collector as the task.
+_NOTHING: dict[str, Any] = {}
+
 
 class TaskTable:
     """The open tasks by number, how many stand in which state, and each task's place among its siblings.
@@ -99,7 +102,7 @@ class TaskTable:
     def _end(self, task: Task) -> None:
         """Let go of what only a running task needs (I10)."""
         task.attempt = None
-        task.args, task.kwargs = (), {}
+        task.args, task.kwargs = (), _NOTHING
         if self._forgets:
             del self.by_id[task.id]
 

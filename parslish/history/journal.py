@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from parslish.errors import StoreError
 from parslish.future import task_id
 from parslish.history import alive, previews
-from parslish.history.event import Kind
+from parslish.history.event import Event, Kind
 from parslish.history.recorder import Recorder
 from parslish.task import Scope, State, Task, Try
 from parslish.utils import user_name
@@ -50,7 +50,8 @@ class Journal:
         self._recorder = recorder
         #: Whether what calls are given is noted, and what they give.
         self.previews = previews and recorder is not None
-        self._add = recorder.add if recorder is not None else _drop
+        #: Notes an event.
+        self.add: Callable[[Event], None] = recorder.add if recorder is not None else _drop
         self._apps: dict[AppBase, int] = {}
         self._workers: dict[str, int] = {}
         self._numbers = itertools.count()
@@ -71,7 +72,7 @@ class Journal:
         if described is not None:
             args, keywords, *more = described
             given = (args, keywords, scope, *more)
-        self._add(
+        self.add(
             (
                 _SUBMIT,
                 task.id,
@@ -89,47 +90,46 @@ class Journal:
     def scope(self, scope: Scope) -> None:
         parent = -1 if scope.parent is None else scope.parent.id
         outer = -1 if scope.outer is None else scope.outer.number
-        self._add((Kind.SCOPE, scope.number, parent, outer, scope.name, scope.label))
+        self.add((Kind.SCOPE, scope.number, parent, outer, scope.name, scope.label))
 
     def bound(self, task: Task, parts: Sequence[ArgumentPart]) -> None:
         """What the arguments of a call that is not plain were bound to, now that its futures are done."""
         shown = [previews.of(part.value) for part in parts]
-        self._add((Kind.ARGUMENTS, task.id, [part.name for part in parts], [part.digest for part in parts], shown))
+        self.add((Kind.ARGUMENTS, task.id, [part.name for part in parts], [part.digest for part in parts], shown))
 
     def missed(self, task: Task, reason: str, detail: str) -> None:
         """A result was there that was not used."""
-        self._add((Kind.MISS, task.id, reason, detail))
+        self.add((Kind.MISS, task.id, reason, detail))
 
     def forced(self, task: Task, reason: str) -> None:
         """A task is computed whatever is known."""
-        self._add((Kind.FORCE, task.id, reason))
+        self.add((Kind.FORCE, task.id, reason))
 
     def started(self, attempt: Try, worker: str) -> None:
         assert attempt.task is not None
         number = self._workers.get(worker)
         if number is None:
             number = self._note_worker(worker)
-        self._add((_START, attempt.task.id, time.time(), attempt.number, number))
+        self.add((_START, attempt.task.id, time.time(), attempt.number, number))
 
     def reused(self, task: Task, origin_run: int | None, origin_task: int, value: Any) -> None:
         result = value if self.previews and type(value) in _ATOMS else self._result(value)
-        self._add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task, result))
+        self.add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task, result))
 
-    def ended(self, task: Task, reply: Reply) -> None:
+    def end_of(self, task: Task, reply: Reply) -> Event:
+        """That a task was computed: to be noted by `add` once its result is kept."""
         value = reply.value
-        self._add(
-            (
-                _END,
-                task.id,
-                time.time(),
-                task.key,
-                self._workers.get(reply.worker),
-                reply.started,
-                reply.duration,
-                reply.cpu,
-                reply.peak_memory,
-                value if self.previews and type(value) in _ATOMS else self._result(value),
-            )
+        return (
+            _END,
+            task.id,
+            time.time(),
+            task.key,
+            self._workers.get(reply.worker),
+            reply.started,
+            reply.duration,
+            reply.cpu,
+            reply.peak_memory,
+            value if self.previews and type(value) in _ATOMS else self._result(value),
         )
 
     def _result(self, value: Any) -> Any:
@@ -144,7 +144,7 @@ class Journal:
         """A try has failed, or a task has; `call` as `recorded.call_of_failed`."""
         text = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))[-_TRACEBACK:]
         worker = self._workers.get(reply.worker) if reply else None
-        self._add(
+        self.add(
             (
                 Kind.FAIL,
                 task.id,
@@ -162,24 +162,24 @@ class Journal:
 
     def marked(self, what: str, facts: Mapping[str, Any]) -> None:
         """Something else is to be said of the run."""
-        self._add((Kind.MARK, time.time(), what, dict(facts)))
+        self.add((Kind.MARK, time.time(), what, dict(facts)))
 
     def trouble(self, what: str, message: str) -> None:
-        self._add((Kind.TROUBLE, time.time(), what, message))
+        self.add((Kind.TROUBLE, time.time(), what, message))
 
     def run_ended(self, reason: str, counts: Mapping[str, int], lost_results: int = 0) -> StoreError | None:
         """The last event. Returns why some of the record is lost; None when all of it is stored."""
-        self._add((Kind.RUN_END, time.time(), reason, dict(counts), lost_results))
+        self.add((Kind.RUN_END, time.time(), reason, dict(counts), lost_results))
         return None if self._recorder is None else self._recorder.close()
 
     def _note_app(self, app: AppBase) -> int:
         number = self._apps.setdefault(app, next(self._numbers))
-        self._add((Kind.APP, number, *_app_facts(app)))
+        self.add((Kind.APP, number, *_app_facts(app)))
         return number
 
     def _note_worker(self, name: str) -> int:
         number = self._workers.setdefault(name, next(self._numbers))
-        self._add((Kind.WORKER, number, name))
+        self.add((Kind.WORKER, number, name))
         return number
 
 
@@ -188,7 +188,7 @@ def _edges(task: Task, dependencies: Sequence[Future[Any]]) -> tuple[int, ...]:
     return tuple([tid for each in dependencies if (tid := task_id(each, kernel)) is not None])
 
 
-def _drop(event: tuple[Any, ...]) -> None:
+def _drop(event: Event) -> None:
     pass
 
 

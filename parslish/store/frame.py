@@ -32,8 +32,8 @@ SEGMENT_HEADER_BYTES: Final = _SEGMENT.size
 HEADER_BYTES: Final = _FRAME.size
 _SIGNED_BYTES: Final = _SIGNED.size
 _CHECKED_BYTES: Final = _FRAME.size - _CRC.size
-# By names of their own: `parse` runs once for each record of a checkpoint, and to look them up is a tenth of it.
-_unpack, _crc32, _new = _FRAME.unpack_from, zlib.crc32, tuple.__new__
+# By names of their own: `pack` and `parse` run once for each record, and to look them up is a tenth of that.
+_pack, _pack_crc, _unpack, _crc32, _new = _SIGNED.pack, _CRC.pack, _FRAME.unpack_from, zlib.crc32, tuple.__new__
 
 Signer = Callable[[bytes], bytes]
 
@@ -139,9 +139,9 @@ def pack(
     body_digest: bytes,
 ) -> bytes:
     """The header of a frame, signed. `key` has 32 bytes, or none."""
-    signed = _SIGNED.pack(SYNC, type, flags, run, writer, length, seq, watermark, key or NO_KEY, body_digest)
+    signed = _pack(SYNC, type, flags, run, writer, length, seq, watermark, key or NO_KEY, body_digest)
     checked = signed + sign(signed)
-    return checked + _CRC.pack(zlib.crc32(checked))
+    return checked + _pack_crc(_crc32(checked))
 
 
 def parse(block: bytes, at: int = 0) -> Header | None:

@@ -27,8 +27,8 @@ from parslish.secret import Keys
 from parslish.store import bodies, folder, frame
 from parslish.store.disk import OS_DISK, Disk
 from parslish.store.frame import Type
-from parslish.store.pending import Entry
-from parslish.store.spool import Call, Spool, store_error
+from parslish.store.pending import Call, Entry
+from parslish.store.spool import Spool, store_error
 from parslish.store.sync import MODES, Syncer
 from parslish.store.writer import Writer
 
@@ -68,7 +68,7 @@ class Log:
         sync: str = "batch",
         disk: Disk = OS_DISK,
         on_trouble: Callable[[StoreError], None] | None = None,
-        on_recovery: Call | None = None,
+        on_recovery: Callable[[], None] | None = None,
         retry_s: float = RETRY_S,
         backlog_bytes: int = BACKLOG_BYTES,
         shared: bool = False,
@@ -164,8 +164,9 @@ class Log:
         Args:
             type: a `frame.Type`, or a number from 128 on that other readers may pass over.
             key: 32 bytes that a result is filed under; none for other types.
-            when_written: called once, with no lock held: when the frame is with the operating system, or when the
-                log is in trouble, so that nobody waits for ever. On any thread; must not raise.
+            when_written: a function and its arguments, called once, with no lock held: when the frame is with the
+                operating system, or when the log is in trouble, so that nobody waits for ever. On any thread; must not
+                raise.
             when_synced: the same, when an fsync has covered the frame.
 
         Raises:
@@ -318,7 +319,7 @@ class Log:
                 call = calls.popleft()
             except IndexError:  # another thread was quicker
                 return
-            call()
+            call[0](*call[1:])
 
     def _begin_in_child(self) -> None:
         """After a fork: the parent's segment, and what it has not written, stay the parent's (I5)."""

@@ -20,6 +20,7 @@ from parslish.store.pending import Entry
 
 CLOSE_BODY: Final = struct.Struct("<Q")  # where the index frame begins
 SPECIALS: Final = frozenset({Type.TOMBSTONE, Type.BASES})  # what a reader must see before any result
+_RESULT: Final = int(Type.RESULT)
 _JOIN_BYTES: Final = 1 << 18  # below this, joining headers and bodies costs less than writev
 _MOST_PIECES: Final = 1024  # that a gathering write takes
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -51,37 +52,36 @@ class SegmentWriter:
                 disk.unlink(self.path)
             raise
 
-    def append(self, entries: Sequence[Entry], watermark: int, flags: int = 0) -> list[int]:
-        """Append numbered entries as frames, with one write; return their places.
+    def append(self, entries: Sequence[Entry], watermark: int, flags: int = 0) -> bytes | None:
+        """Append numbered entries as frames, with one write; return what was written, if that was in one piece.
 
         Raises OSError; then no part of any of them is left.
         """
         run, _, writer, *_ = self._header
-        places: list[int] = []
+        sign, digest, pack, entry = self._sign, frame.digest, frame.pack, index.entry
         pieces: list[bytes] = []
-        place = start = self.size
+        indexed, specials = bytearray(), []
+        place = self.size
         for each in entries:
-            body = each.body
+            type, key, body = each.type, each.key, each.body
             assert body is not None
-            header = frame.pack(
-                self._sign, each.type, flags, run, writer, len(body), each.seq, watermark, each.key, each.digest
-            )
-            places.append(place)
-            pieces += (header, body)
-            place += frame.HEADER_BYTES + len(body)
-        self._write(pieces, place - start)
-        for each, place in zip(entries, places, strict=True):
-            if each.type == Type.RESULT:
-                self._entries += index.entry(each.key, place)
-            elif each.type in SPECIALS:
-                self._specials.append(place)
-        return places
+            length = len(body)
+            pieces += (pack(sign, type, flags, run, writer, length, each.seq, watermark, key, digest(body)), body)
+            if type == _RESULT:
+                indexed += entry(key, place)
+            elif type in SPECIALS:
+                specials.append(place)
+            place += frame.HEADER_BYTES + length
+        written = self._write(pieces, place - self.size)
+        self._entries += indexed
+        self._specials += specials
+        return written
 
-    def append_control(self, type: int, body: bytes, seq: int, watermark: int) -> int:
+    def append_control(self, type: int, body: bytes, seq: int, watermark: int) -> None:
         """Append a frame about other frames; `seq` is the number that the next one will get. Raises OSError."""
         entry = Entry(type, body, frame.NO_KEY)
         entry.seq = seq
-        return self.append([entry], watermark, frame.CONTROL)[0]
+        self.append([entry], watermark, frame.CONTROL)
 
     def fsync(self) -> None:
         """Make all that is written durable, and the file's name.
@@ -127,7 +127,8 @@ class SegmentWriter:
         """
         packed = bytes(self._entries)
         entries = [packed[at : at + index.ENTRY_BYTES] for at in range(0, len(packed), index.ENTRY_BYTES)]
-        place = self.append_control(Type.INDEX, index.Table.build(entries).pack(self._specials), seq, seq)
+        place = self.size
+        self.append_control(Type.INDEX, index.Table.build(entries).pack(self._specials), seq, seq)
         self.append_control(Type.CLOSE, CLOSE_BODY.pack(place), seq, seq)
         self.fsync()
 
@@ -143,12 +144,13 @@ class SegmentWriter:
         with contextlib.suppress(OSError):
             self._disk.close(self._fd)
 
-    def _write(self, pieces: Sequence[bytes], size: int) -> None:
+    def _write(self, pieces: Sequence[bytes], size: int) -> bytes | None:
+        """Write pieces one after the other; returns them as one, unless they were too large to be joined."""
         if self.sealed:
             raise OSError(f"segment {self.path} is sealed")
+        joined = b"".join(pieces) if size < _JOIN_BYTES else None
         try:
-            if size < _JOIN_BYTES:
-                joined = b"".join(pieces)
+            if joined is not None:
                 self._write_rest([joined], size, self._disk.write(self._fd, joined))
             else:
                 for at in range(0, len(pieces), _MOST_PIECES):
@@ -158,6 +160,7 @@ class SegmentWriter:
             self._cut_back()
             raise
         self.size += size
+        return joined
 
     def _write_rest(self, pieces: Sequence[bytes], size: int, written: int) -> None:
         """Go on after a short write, which the kernel may do at any size, and does from 2 GiB on."""

@@ -14,19 +14,17 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from parslish.errors import StoreError, StoreFull
 from parslish.store.frame import Type
-from parslish.store.pending import UNNUMBERED, Entry
+from parslish.store.pending import UNNUMBERED, Call, Entry
 from parslish.store.segment import SegmentWriter
 from parslish.store.sync import Mode
 from parslish.store.writer import Writer
 
-Call = Callable[[], None]
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -52,7 +50,7 @@ class Spool:
         path: Path,
         mode: Mode,
         on_trouble: Callable[[StoreError], None] | None,
-        on_recovery: Call | None,
+        on_recovery: Callable[[], None] | None,
         retry_s: float,
         backlog_bytes: int,
     ) -> None:
@@ -95,7 +93,7 @@ class Spool:
                         self._write_backlog()  # one of them may be too large, and the others not
                     delay_s = self._sync_delay()
                     return self._retry_s if delay_s is None else delay_s
-                return self._mode.delay(len(writer.unsynced), writer.unsynced.size_bytes, first=first)
+                return self._mode.delay(writer.unsynced.count, writer.unsynced.size_bytes, first=first)
             return self._hold(entries)
 
     def refuse(self, why: OSError) -> float | None:
@@ -155,11 +153,11 @@ class Spool:
         """Sync the segment; False when it had to be given up, so that there is something to drain."""
         writer = self._writer
         with self._lock:
-            segment, count = writer.segment, len(writer.unsynced)
+            segment, groups = writer.segment, len(writer.unsynced)
             if segment is not None and segment.sealed:  # an interrupt came before it was given up (I8)
                 writer.give_up_segment()
                 return False
-        if segment is None or not count:
+        if segment is None or not groups:
             return True
         try:
             segment.fsync()
@@ -177,8 +175,9 @@ class Spool:
             self._has_proved = True
             if writer.segment is segment:  # else an append has given it up meanwhile
                 # In this order: an interrupt in between may sync again, and leaves nobody waiting.
-                self._release(islice(writer.unsynced, count))
-                writer.forget_synced(count)
+                for group in islice(writer.unsynced, groups):
+                    self._release(group.awaited)
+                writer.forget_synced(groups)
         return True
 
     # ---------------------------------------------------------------- with _lock held
@@ -227,7 +226,7 @@ class Spool:
         if self.trouble is None:
             self.trouble = self.last_trouble = store_error(exc, self._path)
             if self._on_trouble is not None:
-                self._soon(partial(self._on_trouble, self.trouble))
+                self._soon((self._on_trouble, self.trouble))
 
     def _release(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -248,7 +247,7 @@ class Spool:
                 return self._retry_s
             self.trouble = None
             if self._on_recovery is not None:
-                self._soon(self._on_recovery)
+                self._soon((self._on_recovery,))
         return self._sync_delay()
 
     def _works(self) -> bool:
@@ -263,7 +262,7 @@ class Spool:
 
     def _sync_delay(self) -> float | None:
         unsynced = self._writer.unsynced
-        return self._mode.delay(len(unsynced), unsynced.size_bytes, first=True) if unsynced else None
+        return self._mode.delay(unsynced.count, unsynced.size_bytes, first=True) if unsynced else None
 
 
 def store_error(exc: OSError, path: Path) -> StoreError:

@@ -18,7 +18,7 @@ from parslish.secret import Keys
 from parslish.store import folder, frame
 from parslish.store.disk import NO_ROOM, Disk
 from parslish.store.frame import SegmentHeader, Type
-from parslish.store.pending import UNNUMBERED, Entry, Queue
+from parslish.store.pending import UNNUMBERED, Entry, Group, Queue, Unsynced
 from parslish.store.segment import SegmentWriter
 from parslish.store.sync import RETAINED_BYTES
 
@@ -38,7 +38,7 @@ class Writer:
         self.synced = 0  # all frames below are durable
         self._given_up: list[SegmentWriter] = []
         self.segment: SegmentWriter | None = None
-        self.unsynced = Queue()  # written to `segment`
+        self.unsynced = Unsynced()  # written to `segment`
         self.backlog = Queue()  # to be written, before anything newer
 
     def write(self, entries: Sequence[Entry]) -> None:
@@ -52,21 +52,20 @@ class Writer:
             entry.seq = self._next_seq
             self._next_seq += 1
         try:
-            places = self._append(entries)
+            segment = self.segment or self._open_segment(entries[0].seq)
+            place = segment.size
+            group = Group(entries, self._append(segment, entries))
         except OSError:
             for entry in fresh:  # they may yet be dropped, and then leave no gap in the numbers
                 entry.seq = UNNUMBERED
             self._next_seq -= len(fresh)
             raise
-        self.unsynced.extend(entries)
+        self.unsynced.append(group)
         if self.unsynced.size_bytes > RETAINED_BYTES and not self.backlog:
             # A slow fsync must not fill the memory. What comes from the backlog was counted there.
-            assert self.segment is not None
-            for entry, place in zip(entries, places, strict=True):
-                entry.leave_to_file(self.segment.path, place + frame.HEADER_BYTES)
+            group.leave_to_file(segment.path, place)
 
-    def _append(self, entries: Sequence[Entry]) -> list[int]:
-        segment = self.segment or self._open_segment(entries[0].seq)
+    def _append(self, segment: SegmentWriter, entries: Sequence[Entry]) -> bytes | None:
         try:
             return segment.append(entries, self.synced)
         except OSError:
@@ -119,17 +118,17 @@ class Writer:
         """Never use the segment again; what of it is not known to be durable is to be written anew."""
         assert self.segment is not None
         # In this order, so that Ctrl-C in between has no descriptor closed twice.
-        self.backlog.take_before(self.unsynced)
+        self.backlog.put_before([entry for group in self.unsynced for entry in group.entries()])
+        self.unsynced.clear()
         segment, self.segment = self.segment, None
         self._given_up.append(segment)
 
-    def forget_synced(self, count: int) -> list[Entry]:
-        """An fsync has covered the first `count` unsynced entries: they are returned, and no longer held."""
-        done = self.unsynced.pop_many(count)
-        self.synced = done[-1].seq + 1
+    def forget_synced(self, groups: int) -> None:
+        """An fsync has covered the first so many groups of what was unsynced: they are no longer held."""
+        for _ in range(groups):
+            self.synced = self.unsynced.pop().next_seq
         if not self.unsynced:
             self._mark_synced()
-        return done
 
     def close_given_up(self, discard_from: int | None = None) -> None:
         """Give the descriptors of segments that were given up back; no fsync of them may be running.

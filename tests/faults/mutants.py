@@ -81,7 +81,7 @@ def acknowledged_before_written(patch: Patch) -> None:
 
     def at_once(self: Log, *args: Any, when_written: Any = None, **options: Any) -> None:
         if when_written is not None:
-            when_written()
+            when_written[0](*when_written[1:])
         post(self, *args, **options)
 
     patch.setattr(Log, "post", at_once)

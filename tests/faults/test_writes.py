@@ -46,7 +46,7 @@ class Program:
 
     def run(self) -> None:
         for number, (key, body) in enumerate(self.stored.items()):
-            self.log.append(Type.RESULT, body, key, when_synced=lambda key=key: self.answered.append(key))
+            self.log.append(Type.RESULT, body, key, when_synced=(self.answered.append, key))
             if number % 4 == 3:
                 self._promise(self.log.sync(), number + 1)
         self._promise(self.log.close(), len(self.stored))
@@ -138,7 +138,7 @@ def test_a_kill_at_any_call_takes_nothing_that_was_told_as_written() -> None:
     stored = records(seeded("told"), 6)
     log = Log(FOLDER, keys=KEYS, sync="batch", disk=disk)
     for key, body in stored.items():
-        log.post(Type.RESULT, body, key, when_written=lambda key=key: told.add(key))
+        log.post(Type.RESULT, body, key, when_written=(told.add, key))
         log.write()
     assert log.close()
     assert told == set(stored)
@@ -259,7 +259,7 @@ def test_a_full_backlog_drops_the_newest_and_counts_them() -> None:
     stored = records(seeded("backlog"), 6, (500,))
     answered: list[bytes] = []
     for key, body in stored.items():
-        log.append(Type.RESULT, body, key, when_synced=lambda key=key: answered.append(key))
+        log.append(Type.RESULT, body, key, when_synced=(answered.append, key))
     assert log.dropped == 4
     assert len(answered) == 6
     disk.before = lambda call: None

@@ -82,7 +82,7 @@ def test_who_waits_is_called_once_and_after_an_fsync(sync: str) -> None:
         done.release()
 
     for number in range(10):
-        log.append(Type.EVENT, b"body of", when_synced=lambda number=number: called(number))
+        log.append(Type.EVENT, b"body of", when_synced=(called, number))
     for _ in range(10):
         assert done.acquire(timeout=30)
     assert log.close()
@@ -106,7 +106,7 @@ def test_with_manual_sync_nobody_is_called_before_it() -> None:
     log = Log(FOLDER, keys=KEYS, sync="manual", disk=MemoryDisk())
     calls: list[None] = []
     for _ in range(100):
-        log.append(Type.EVENT, b"", when_synced=lambda: calls.append(None))
+        log.append(Type.EVENT, b"", when_synced=(calls.append, None))
     assert not calls
     assert log.sync()
     assert len(calls) == 100
@@ -123,7 +123,7 @@ def test_a_callback_may_use_and_close_the_log() -> None:
         log.close()
         closed.set()
 
-    log.append(Type.EVENT, b"first", when_synced=close)
+    log.append(Type.EVENT, b"first", when_synced=(close,))
     assert closed.wait(30)
     assert check(FOLDER, disk=disk).state == "clean"
     assert [record.body for record in read_frames(FOLDER, KEYS, disk=disk)] == [b"first", b"second"]

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -88,7 +87,7 @@ class Posted:
     def post(self) -> None:
         key, body = self._to_come.pop()
         self.so_far[key] = body
-        then, at_last = partial(self.written.update, [key]), partial(self.synced.update, [key])
+        then, at_last = (self.written.update, [key]), (self.synced.update, [key])
         self.log.post(Type.RESULT, body, key, when_written=then, when_synced=at_last)
 
     def append(self) -> None:
@@ -241,11 +240,11 @@ def test_what_an_interrupt_leaves_is_written_also_when_nobody_writes_again(sync:
     written = threading.Semaphore(0)
 
     def append() -> None:
-        log.post(Type.EVENT, b"", when_written=written.release)
+        log.post(Type.EVENT, b"", when_written=(written.release,))
         log.write()
 
     disk.meanwhile = lambda: on_thread(append)
-    log.post(Type.EVENT, b"", when_written=written.release)
+    log.post(Type.EVENT, b"", when_written=(written.release,))
     with pytest.raises(KeyboardInterrupt):
         getattr(log, by)()
     for _ in range(2):
@@ -263,12 +262,12 @@ def test_what_another_error_left_unwritten_is_synced_in_time_after_the_next_writ
     disk = MemoryDisk()
     log = Log(FOLDER, keys=KEYS, sync="batch", disk=disk)
     synced = threading.Semaphore(0)
-    log.append(Type.EVENT, b"", when_synced=synced.release)
+    log.append(Type.EVENT, b"", when_synced=(synced.release,))
     assert synced.acquire(timeout=30)
     disk.before = refuse
     with pytest.raises(MemoryError):
-        log.append(Type.EVENT, b"", when_synced=synced.release)
-    log.append(Type.EVENT, b"", when_synced=synced.release)
+        log.append(Type.EVENT, b"", when_synced=(synced.release,))
+    log.append(Type.EVENT, b"", when_synced=(synced.release,))
     for _ in range(2):
         assert synced.acquire(timeout=30)
     assert log.close()
