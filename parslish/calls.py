@@ -115,7 +115,7 @@ def first_try(
         encodes: whether the result's stored form is wanted too.
     """
     app, options = task.app, task.options
-    func, walltime = task.runs, None
+    func, walltime = (app.runs if options is None else task.runs), None
     if app.draws:
         func = app.drawing if func is app.runs else Drawing(func)
         args = (origin_of(seed, task.path), *args)

@@ -57,6 +57,7 @@ MODES: dict[str | None, Mode] = {
     None: Mode(encodes=False),
 }
 
+_RESULT = Type.RESULT  # looked up once, not for each result
 #: Where a mode lets results be written early, this many bytes of them are held at most.
 HELD_BYTES = 64 * 2**20
 
@@ -145,9 +146,9 @@ class Checkpointer:
         else:
             self._written += 1
             if self._sync_always:
-                self._log.post(Type.RESULT, body, key, when_synced=then)
+                self._log.post(_RESULT, body, key, None, then)
             else:
-                self._log.post(Type.RESULT, body, key, when_written=then)
+                self._log.post(_RESULT, body, key, then)
 
     def put(self, key: bytes, known: Facts, encoded: Encoded | None = None) -> None:
         """Store one result now, whatever the mode says; on return it is on the disk, unless that refuses.
@@ -231,7 +232,7 @@ class Checkpointer:
     def _body(self, known: Facts, encoded: Encoded | None) -> bytes | None:
         """The record of a result; a large value is in a blob by then, whatever the mode says. None when it is lost: the
         disk refuses it, and it is too large to be held."""
-        value, exception, task_id, completed, duration, outputs, *_, app = known
+        value, exception, task_id, completed, duration, outputs, _, _, app = known
         kind, value = (VALUE, value) if exception is None else (EXCEPTION, exception)
         stored = codec.encode_apart(value) if encoded is None else codec.apart(encoded)
         if isinstance(stored, list):
@@ -256,7 +257,7 @@ class Checkpointer:
 
     def _append(self, key: bytes, body: bytes) -> None:
         self._written += 1
-        self._log.append(Type.RESULT, body, key)
+        self._log.append(_RESULT, body, key)
 
     def _checkpoint_every(self, period_s: float) -> None:
         while not self._closing.wait(period_s):

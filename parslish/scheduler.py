@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("parslish")
 
 _NONE: Sequence[Future[Any]] = ()
+# The states that most tasks pass: to look an enum's member up takes longer than to set it.
+_LAUNCHED, _RUNNING, _COMPUTED, _REUSED = State.launched, State.running, State.exec_done, State.memo_done
 
 
 class Scheduler(Sink):
@@ -172,7 +174,7 @@ class Scheduler(Sink):
             return
         task.attempt = attempt
         task.tries = attempt.number
-        if self._table.move(task, State.launched):
+        if self._table.move(task, _LAUNCHED):
             self._executors[task.exec_label].launch(attempt, self)
 
     def enter_thread(self, attempt: Try) -> None:
@@ -184,7 +186,7 @@ class Scheduler(Sink):
         """From an executor: a worker has a try. False when nobody waits for it any more."""
         task = attempt.task
         assert task is not None
-        if not self._table.move(task, State.running, attempt):
+        if not self._table.move(task, _RUNNING, attempt):
             return False
         self._journal.started(attempt, worker)
         if attempt.walltime is not None:
@@ -249,8 +251,9 @@ class Scheduler(Sink):
         if known is not None:
             assert task.key is not None
             self._memo.finish(task.key, task, known)
-        self._journal.add(ended)
-        if self._table.move(task, State.exec_done):
+        note = self._journal.add
+        note(ended)
+        if self._table.move(task, _COMPUTED):
             task.future.set_result(value)
 
     def _reused(self, task: Task, known: Known) -> None:
@@ -262,7 +265,7 @@ class Scheduler(Sink):
             return
         copies = self._config.copy_results if task.app.copy_results is None else task.app.copy_results
         value = codec.copy(known.value) if copies else known.value
-        if self._table.move(task, State.memo_done):
+        if self._table.move(task, _REUSED):
             task.future.set_result(value)
 
     def _shared(self, task: Task, owner: Task, dependencies: Sequence[Future[Any]], done: Future[Any]) -> None:

@@ -9,8 +9,17 @@ from collections.abc import Callable
 Step = Callable[[], None]
 
 
+class _Queue(deque[Step]):
+    __slots__ = ("runs",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = False  #: whether a step does
+
+
 class _OfThread(threading.local):
-    queue: deque[Step] | None = None  # there while a step runs
+    def __init__(self) -> None:
+        self.queue = _Queue()
 
 
 class Steps:
@@ -26,16 +35,15 @@ class Steps:
 
     def soon(self, step: Step) -> None:
         """Run `step` on this thread, now or after the step that is running."""
-        local = self._local
-        queue = local.queue
-        if queue is not None:
-            queue.append(step)
+        queue = self._local.queue
+        queue.append(step)
+        if queue.runs:
             return
-        queue = local.queue = deque((step,))
         try:
+            queue.runs = True
             while queue:
                 queue.popleft()()
         finally:
-            local.queue = None
-            while queue:
-                self.soon(queue.popleft())
+            queue.runs = False
+            if queue:
+                self.soon(queue.pop())  # the last, and so all before it

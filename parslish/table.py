@@ -46,7 +46,7 @@ class TaskTable:
                 siblings.next(task.app.name) if task.scope is None else siblings.next_in(task.scope, task.app.name)
             )
             self.by_id[task.id] = task
-            self._counts[State.unsched] += 1
+            self._counts[task.state] += 1
         finally:
             latch.release()
 

@@ -32,6 +32,7 @@ class State(enum.IntEnum):
 
 
 S = State
+_UNSCHED = State.unsched  # looked up once, not for each task
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     S.unsched: frozenset({S.pending, S.launched, S.memo_done, S.failed, S.dep_fail, S.cancelled}),
     S.pending: frozenset({S.launched, S.memo_done, S.failed, S.dep_fail, S.cancelled}),
@@ -127,7 +128,7 @@ class Task:
         self.kwargs = kwargs
         self.parent = parent
         self.scope = scope
-        self.state = State.unsched
+        self.state = _UNSCHED
         self.future: AppFuture
         self.key: bytes | None = None
         self.attempt: Try | None = None  # the try in flight; replies of any other are late and dropped

@@ -50,7 +50,8 @@ class Journal:
         self._recorder = recorder
         #: Whether what calls are given is noted, and what they give.
         self.previews = previews and recorder is not None
-        #: Notes an event.
+        #: Notes an event. Where that happens for each task it is looked up, and then called: to call like a method what is
+        #: none takes longer.
         self.add: Callable[[Event], None] = recorder.add if recorder is not None else _drop
         self._apps: dict[AppBase, int] = {}
         self._workers: dict[str, int] = {}
@@ -72,20 +73,9 @@ class Journal:
         if described is not None:
             args, keywords, *more = described
             given = (args, keywords, scope, *more)
-        self.add(
-            (
-                _SUBMIT,
-                task.id,
-                time.time(),
-                app,
-                parent,
-                task.position,
-                task.occurrence,
-                task.label,
-                edges,
-                *given,
-            )
-        )
+        call = _SUBMIT, task.id, time.time(), app, parent, task.position, task.occurrence, task.label, edges
+        note = self.add
+        note(call + given)
 
     def scope(self, scope: Scope) -> None:
         parent = -1 if scope.parent is None else scope.parent.id
@@ -110,11 +100,13 @@ class Journal:
         number = self._workers.get(worker)
         if number is None:
             number = self._note_worker(worker)
-        self.add((_START, attempt.task.id, time.time(), attempt.number, number))
+        note = self.add
+        note((_START, attempt.task.id, time.time(), attempt.number, number))
 
     def reused(self, task: Task, origin_run: int | None, origin_task: int, value: Any) -> None:
         result = value if self.previews and type(value) in _ATOMS else self._result(value)
-        self.add((_REUSE, task.id, time.time(), task.key, origin_run, origin_task, result))
+        note = self.add
+        note((_REUSE, task.id, time.time(), task.key, origin_run, origin_task, result))
 
     def end_of(self, task: Task, reply: Reply) -> Event:
         """That a task was computed: to be noted by `add` once its result is kept."""

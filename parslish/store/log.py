@@ -13,6 +13,7 @@ waits. The spool is flushed on the thread of `sync.Syncer` or on that of whoever
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -155,7 +156,6 @@ class Log:
         type: int,
         body: bytes,
         key: bytes = b"",
-        *,
         when_written: Call | None = None,
         when_synced: Call | None = None,
     ) -> None:
@@ -172,8 +172,8 @@ class Log:
         Raises:
             InternalError: the log is closed.
         """
-        assert not key or len(key) == len(frame.NO_KEY)
-        entry = Entry(type, body, key or frame.NO_KEY, when_written, when_synced)
+        assert len(key) in (0, frame.KEY_BYTES)
+        entry = Entry(type, body, key, when_written, when_synced)
         self._posted.append(entry)
         if self._closed and self._withdraw(entry):
             raise InternalError(f"a frame was appended to the log of {self.folder} after it was closed")
@@ -225,16 +225,15 @@ class Log:
     def _next_group(self) -> list[Entry]:
         group: list[Entry] = []
         size_bytes = 0
+        posted = self._posted
         # By index, since others append meanwhile; the last ones may be withdrawn.
-        for at in range(GROUP):
-            try:
-                entry = self._posted[at]
-            except IndexError:
-                break
-            size_bytes += entry.size_bytes
-            if group and size_bytes > GROUP_BYTES:
-                break
-            group.append(entry)
+        with contextlib.suppress(IndexError):
+            for at in range(min(GROUP, len(posted))):
+                entry = posted[at]
+                size_bytes += entry.size_bytes
+                if size_bytes > GROUP_BYTES and group:
+                    break
+                group.append(entry)
         return group
 
     def _withdraw(self, entry: Entry) -> bool:

@@ -42,12 +42,12 @@ class Writer:
         self.backlog = Queue()  # to be written, before anything newer
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Append entries whose bodies are at hand to the segment, with one write.
+        """Append entries whose bodies are at hand to the segment, with one write: new ones, or one that has a number.
 
         Raises:
             OSError: none of them was written. The segment may have been given up.
         """
-        fresh = [entry for entry in entries if entry.seq == UNNUMBERED]
+        fresh = entries if entries[0].seq == UNNUMBERED else ()
         for entry in fresh:
             entry.seq = self._next_seq
             self._next_seq += 1
