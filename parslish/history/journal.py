@@ -50,8 +50,8 @@ class Journal:
         self._recorder = recorder
         #: Whether what calls are given is noted, and what they give.
         self.previews = previews and recorder is not None
-        #: Notes an event. Where that happens for each task it is looked up, and then called: to call like a method what is
-        #: none takes longer.
+        #: Notes an event. Where that happens for each task it is looked up before it is called: to call like a method
+        #: what is none takes longer.
         self.add: Callable[[Event], None] = recorder.add if recorder is not None else _drop
         self._apps: dict[AppBase, int] = {}
         self._workers: dict[str, int] = {}
