@@ -128,27 +128,25 @@ class Checkpointer:
 
     _written = 0
 
-    def keep(self, key: bytes, known: Facts, encoded: Encoded | None, then: Call) -> None:
-        """Keep a result as the mode says, then call `then` (a function and its arguments), after which its future may
-        resolve (I3).
-
-        Where it is to be written at once that is in the next `write`, on the thread of whoever does it.
+    def keep(self, key: bytes, known: Facts, encoded: Encoded | None, then: Call) -> bool:
+        """Keep a result as the mode says; its future may resolve (I3) when this returns False, or else when `then`, a
+        function and its arguments, is called: in the next `write`, on the thread of whoever does it.
 
         Raises:
-            SerializationError: the value cannot be stored; `then` was not called.
+            SerializationError: the value cannot be stored.
         """
         body = self._body(known, encoded) if self.mode.encodes else None
         if body is None:
-            then[0](*then[1:])
-        elif not self.mode.at_once:
+            return False
+        if not self.mode.at_once:
             self._hold(key, body)
-            then[0](*then[1:])
+            return False
+        self._written += 1
+        if self._sync_always:
+            self._log.post(_RESULT, body, key, None, then)
         else:
-            self._written += 1
-            if self._sync_always:
-                self._log.post(_RESULT, body, key, None, then)
-            else:
-                self._log.post(_RESULT, body, key, then)
+            self._log.post(_RESULT, body, key, then)
+        return True
 
     def put(self, key: bytes, known: Facts, encoded: Encoded | None = None) -> None:
         """Store one result now, whatever the mode says; on return it is on the disk, unless that refuses.

@@ -233,14 +233,15 @@ class Scheduler(Sink):
     def _keep(self, task: Task, known: Facts, encoded: bytes | None, then: Call) -> None:
         assert task.key is not None
         try:
-            self._checkpointer.keep(task.key, known, encoded, then)
+            is_awaited = self._checkpointer.keep(task.key, known, encoded, then)
         except SerializationError as exc:
             self._reuse.warn_once(task.app, "", f"results of {task.app.name} are not checkpointed: {exc}")
-            then[0](*then[1:])
-            return
-        if self._checkpointer.mode.at_once:
+            is_awaited = False
+        if is_awaited:
             # Once the steps that are in line are taken: a pack of replies is one write.
             self._steps.soon(self._checkpointer.write)
+        else:
+            then[0](*then[1:])
 
     def _known(self, task: Task, value: Any, exception: BaseException | None = None, duration: float = 0.0) -> Facts:
         outputs = file_facts(task.options.outputs) if task.options is not None else ()

@@ -181,14 +181,16 @@ class Unsynced:
         self.count += group.count
         self.size_bytes += group.size_bytes
 
-    def pop(self) -> Group:
+    def first(self) -> Group:
+        return self._groups[0]
+
+    def pop(self) -> None:
         group = self._groups.popleft()
         if self._groups:
             self.count -= group.count
             self.size_bytes -= group.size_bytes
         else:  # as at first: an interrupt may have come between a step of this and the next
             self.count = self.size_bytes = 0
-        return group
 
     def clear(self) -> None:
         self._groups.clear()

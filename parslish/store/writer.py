@@ -126,7 +126,9 @@ class Writer:
     def forget_synced(self, groups: int) -> None:
         """An fsync has covered the first so many groups of what was unsynced: they are no longer held."""
         for _ in range(groups):
-            self.synced = self.unsynced.pop().next_seq
+            # In this order, so that Ctrl-C in between has it synced once more, and no number forgotten.
+            self.synced = self.unsynced.first().next_seq
+            self.unsynced.pop()
         if not self.unsynced:
             self._mark_synced()
 

@@ -87,9 +87,11 @@ def test_what_is_unsynced_is_counted_in_entries_and_bytes() -> None:
     for each in groups:
         unsynced.append(each)
     assert (len(unsynced), unsynced.count, unsynced.size_bytes) == (2, 5, sum(each.size_bytes for each in groups))
-    assert unsynced.pop() is groups[0]
+    assert unsynced.first() is groups[0]
+    unsynced.pop()
     assert (len(unsynced), unsynced.count, unsynced.size_bytes) == (1, 2, groups[1].size_bytes)
-    assert unsynced.pop() is groups[1]
+    assert unsynced.first() is groups[1]
+    unsynced.pop()
     assert (len(unsynced), unsynced.count, unsynced.size_bytes) == (0, 0, 0)
 
 
