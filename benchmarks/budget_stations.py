@@ -24,6 +24,7 @@ from parslish.executors.threads import ThreadPoolExecutor
 from parslish.executors.wire import Channel
 from parslish.future import AppFuture
 from parslish.history.journal import Journal
+from parslish.history.recorder import Recorder
 from parslish.identity.key import KeyMaker
 from parslish.lean import LeanFuture
 from parslish.memo import Memo
@@ -39,7 +40,10 @@ STATIONS: dict[str, list[tuple[Any, str]]] = {
     "task, try, future: made": [(Task, "__init__"), (Try, "__init__"), (AppFuture, "__init__")],
     "memo": [(Memo, "claim"), (Memo, "find"), (Memo, "finish")],
     "table": [(TaskTable, "add"), (TaskTable, "move"), (TaskTable, "claim")],
-    "events: noted": [(Journal, "submitted"), (Journal, "started"), (Journal, "ended"), (Journal, "reused")],
+    "events: noted": [
+        *[(Journal, name) for name in ("submitted", "started", "end_of", "reused")],
+        (Recorder, "add"),
+    ],
     "queue": [(ThreadPoolExecutor, "launch"), (ProcessPoolExecutor, "launch")],
     "steps after a reply": [(Scheduler, "started"), (Scheduler, "deliver"), (Scheduler, "deliver_all")],
     "value encoded": [(codec, "encode")],

@@ -39,9 +39,9 @@ def watermark_too_high(patch: Patch) -> None:
     """Frames say of those before them that they are durable, and they are not yet."""
     append = Writer._append
 
-    def too_early(self: Writer, entries: Any) -> list[int]:
+    def too_early(self: Writer, *args: Any) -> bytes | None:
         self.synced = self._next_seq
-        return append(self, entries)
+        return append(self, *args)
 
     patch.setattr(Writer, "_append", too_early)
 
@@ -79,10 +79,12 @@ def acknowledged_before_written(patch: Patch) -> None:
     """A result is seen before its record is with the system (I3)."""
     post = Log.post
 
-    def at_once(self: Log, *args: Any, when_written: Any = None, **options: Any) -> None:
+    def at_once(
+        self: Log, type: int, body: bytes, key: bytes = b"", when_written: Any = None, when_synced: Any = None
+    ) -> None:
         if when_written is not None:
             when_written[0](*when_written[1:])
-        post(self, *args, **options)
+        post(self, type, body, key, None, when_synced)
 
     patch.setattr(Log, "post", at_once)
 
