@@ -20,8 +20,10 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from parslish import codec
@@ -32,7 +34,7 @@ from parslish.result import EXCEPTION, VALUE, pack
 from parslish.secret import Keys
 from parslish.store.blobs import Blobs
 from parslish.store.frame import Type
-from parslish.store.log import Log
+from parslish.store.log import GROUP, Log
 from parslish.store.pending import Call
 from parslish.store.values import Encoded
 
@@ -104,9 +106,9 @@ class Checkpointer:
         self._log.start()
         self._blobs = Blobs(folder)
         self._lock = threading.Lock()  # guards _held and _held_bytes
-        # Held while results are on their way from _held to the log, so that close() finds them in either.
+        # Held while results are on their way from _held to the log: by one thread at a time.
         self._appending = threading.Lock()
-        self._held: list[tuple[bytes, bytes]] = []
+        self._held: deque[tuple[bytes, bytes]] = deque()
         self._held_bytes = 0
         self._closing = threading.Event()
         self._timer: threading.Thread | None = None
@@ -206,10 +208,19 @@ class Checkpointer:
 
     def _append_held(self) -> None:
         with self._appending:
-            with self._lock:
-                held, self._held, self._held_bytes = self._held, [], 0
-            for key, body in held:
-                self._append(key, body)
+            while True:
+                with self._lock:
+                    some = list(islice(self._held, GROUP))
+                if not some:
+                    return
+                for key, body in some:
+                    self._log.post(_RESULT, body, key)
+                self._log.write()
+                self._written += len(some)
+                # Not before: where Ctrl-C comes meanwhile, some are appended twice, and none is forgotten.
+                with self._lock:
+                    for _ in some:
+                        self._held_bytes -= len(self._held.popleft()[1])
 
     def _append_from_memory(self) -> None:
         if self._memo.dropped_unstored:

@@ -14,6 +14,8 @@ import pytest
 import parslish
 from parslish import Config, DataFlowKernel, States, python_app
 from parslish.history import card
+from parslish.store.frame import Type
+from parslish.store.log import Log
 from parslish.store.segment import SegmentWriter
 
 Runs = list[Any]
@@ -114,6 +116,26 @@ def test_manual_writes_nothing_before_checkpoint_and_nothing_twice() -> None:
         app(1).result()
         kernel.checkpoint()
         assert segments()[0].stat().st_size <= size + 200, "only a mark that all is synced may follow"
+
+
+def test_an_interrupt_while_results_are_appended_forgets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: Runs = []
+    app = counting(runs)
+    post, left = Log.post, iter(range(3))
+
+    def interrupted(log: Log, type: int, *args: Any, **options: Any) -> None:
+        if type == Type.RESULT and next(left, None) is None:
+            raise KeyboardInterrupt
+        post(log, type, *args, **options)
+
+    with parslish.load(Config(checkpoint_mode="manual")) as kernel:
+        assert [app(x).result() for x in range(5)] == [x * x for x in range(5)]
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Log, "post", interrupted)
+            kernel.checkpoint()
+        kernel.checkpoint()
+    one_run(app, range(5))
+    assert len(runs) == 5
 
 
 def test_periodic_writes_by_itself() -> None:
