@@ -66,7 +66,7 @@ PLAN = {
         "SIGKILL at the N-th call of each kind, of each thread; compaction, too",
         ("test_strace_kill.py", "test_writes.py"),
         150,
-        300,
+        250,
         2,
     ),
     "T7": Fault(
