@@ -106,7 +106,7 @@ class Checkpointer:
         self._log.start()
         self._blobs = Blobs(folder)
         self._lock = threading.Lock()  # guards _held and _held_bytes
-        # Held while results are on their way from _held to the log: by one thread at a time.
+        # Held while results are on their way from _held to the log, so that close() finds them in either.
         self._appending = threading.Lock()
         self._held: deque[tuple[bytes, bytes]] = deque()
         self._held_bytes = 0
@@ -208,19 +208,23 @@ class Checkpointer:
 
     def _append_held(self) -> None:
         with self._appending:
-            while True:
+            held: deque[tuple[bytes, bytes]] = deque()
+            try:
                 with self._lock:
-                    some = list(islice(self._held, GROUP))
-                if not some:
-                    return
-                for key, body in some:
-                    self._log.post(_RESULT, body, key)
-                self._log.write()
-                self._written += len(some)
-                # Not before: where Ctrl-C comes meanwhile, some are appended twice, and none is forgotten.
-                with self._lock:
+                    held, self._held, self._held_bytes = self._held, held, 0
+                while held:
+                    some = list(islice(held, GROUP))
+                    for key, body in some:
+                        self._log.post(_RESULT, body, key)
+                    self._log.write()
+                    self._written += len(some)
                     for _ in some:
-                        self._held_bytes -= len(self._held.popleft()[1])
+                        held.popleft()
+            finally:
+                if held:  # Ctrl-C came in between: some may be appended twice, and none is forgotten
+                    with self._lock:
+                        self._held.extendleft(reversed(held))
+                        self._held_bytes += sum([len(body) for _, body in held])
 
     def _append_from_memory(self) -> None:
         if self._memo.dropped_unstored:

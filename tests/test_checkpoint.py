@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,10 +14,12 @@ import pytest
 
 import parslish
 from parslish import Config, DataFlowKernel, States, python_app
+from parslish.executors.base import Reply
 from parslish.history import card
 from parslish.store.frame import Type
 from parslish.store.log import Log
 from parslish.store.segment import SegmentWriter
+from parslish.task import Try
 
 Runs = list[Any]
 
@@ -136,6 +139,28 @@ def test_an_interrupt_while_results_are_appended_forgets_none(monkeypatch: pytes
         kernel.checkpoint()
     one_run(app, range(5))
     assert len(runs) == 5
+
+
+def test_what_waits_to_be_written_holds_no_try_and_no_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, posted, write, waits = counting([]), threading.Semaphore(0), Log.write, True
+
+    def put_off(log: Log) -> None:
+        if waits and log.folder.name == "checkpoint":
+            posted.release()
+        else:
+            write(log)
+
+    monkeypatch.setattr(Log, "write", put_off)
+    with parslish.load(Config(checkpoint_mode="task_exit")) as kernel:
+        futures = [app(x) for x in range(20)]
+        for _ in futures:
+            assert posted.acquire(timeout=30)
+        # Two threads may each be about to let go of the last one.
+        assert sum(isinstance(each, (Try, Reply)) for each in gc.get_objects()) <= 4
+        assert not any(future.done() for future in futures)
+        waits = False
+        kernel.checkpoint()
+        assert [future.result(30) for future in futures] == [x * x for x in range(20)]
 
 
 def test_periodic_writes_by_itself() -> None:

@@ -19,8 +19,7 @@ from parslish.identity.atoms import PARALLEL_BYTES, hasher
 MAGIC: Final = b"\x89PSL\r\n\x1a\n"  # as PNG's: a text-mode transfer or a cut to 7 bits breaks it
 VERSION: Final = 1
 SYNC: Final = b"\x9e\xf7\x1d\xb3"
-KEY_BYTES: Final = 32
-NO_KEY: Final = bytes(KEY_BYTES)
+NO_KEY: Final = bytes(32)
 WRITER_BYTES: Final = 8
 CONTROL: Final = 1  # flag: a frame about other frames; it takes no sequence number of its own
 FIRST_OPTIONAL: Final = 128  # types from here on may be passed over by a reader that does not know them

@@ -37,6 +37,7 @@ BACKLOG_BYTES: Final = 256 << 20
 RETRY_S: Final = 30.0
 GROUP_BYTES: Final = 1 << 20  #: what is written at once, with no single frame larger
 GROUP: Final = 1024  #: and how many frames; who finds so many waiting does not go on before they are written
+_KEY_SIZES: Final = (0, len(frame.NO_KEY))  # none, and that of a result
 _BY_SIGNAL: Final = (KeyboardInterrupt, SystemExit)  # what handlers raise, as a rule
 
 
@@ -172,7 +173,7 @@ class Log:
         Raises:
             InternalError: the log is closed.
         """
-        assert len(key) in (0, frame.KEY_BYTES)
+        assert len(key) in _KEY_SIZES
         entry = Entry(type, body, key, when_written, when_synced)
         self._posted.append(entry)
         if self._closed and self._withdraw(entry):
